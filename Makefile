@@ -1,0 +1,97 @@
+# Everything a person does with this checkout. `make help` is the index.
+# Built programs, data, logs and secrets of the local stack are below .stack/, which git ignores.
+
+GO ?= go
+STACK := .stack/bin
+export CGO_ENABLED := 0
+
+DEMO_CONTACTS ?= 10000
+# The servers that tests run against; every run gets its own, on free ports.
+TEST_SERVICES := postgres,redis,temporal,clamd,mailpit
+PKG ?= ./...
+ARGS ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show every target
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '%-16s %s\n' "$$name" "$$text"; done
+
+# go-is-here says what to do on a machine without Go; every target that needs it asks.
+.PHONY: go-is-here
+go-is-here:
+	@command -v $(GO) >/dev/null || { echo "the program $(GO) is missing: install Go (the version is in go.mod)" \
+		"from https://go.dev/dl/ and put its bin folder on the PATH"; exit 1; }
+
+.PHONY: setup
+setup: go-is-here ## Install missing Debian packages (nothing of them is started) and build the tools
+	@$(GO) run ./tools/setup
+
+.PHONY: packages
+packages: go-is-here ## Install missing Debian packages only; the part of setup that needs root
+	@$(GO) run ./tools/setup packages
+
+.PHONY: build
+build: go-is-here ## Build kloyst and metasim into .stack/bin
+	@$(GO) run ./tools/setup kloyst metasim
+
+.PHONY: demo
+demo: setup build up ## Set up, start the local stack, run one whole campaign (DEMO_CONTACTS=10000)
+	@$(STACK)/kloyst demo --contacts $(DEMO_CONTACTS)
+
+.PHONY: up
+up: setup build ## Start the local stack and print its addresses
+	@$(STACK)/kloyst dev up
+
+.PHONY: status
+status: ## Show what of the local stack runs, and its addresses
+	@$(STACK)/kloyst dev status
+
+.PHONY: down
+down: ## Stop the local stack; its data stay
+	@if [ -x $(STACK)/kloyst ]; then $(STACK)/kloyst dev down; fi
+
+.PHONY: clean
+clean: ## Stop the local stack and remove its data, logs and built programs
+	@if [ -x $(STACK)/kloyst ]; then $(STACK)/kloyst dev down --purge; fi
+	@rm -rf .stack
+
+.PHONY: test
+test: setup build ## Run every test against servers of its own (PKG=./store/... ARGS=-run=Name)
+	@$(GO) run ./tools/setup gotestsum
+	$(GO) vet $(PKG)
+	$(STACK)/kloyst dev exec --only $(TEST_SERVICES) -- \
+		$(STACK)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 20m $(ARGS) $(PKG)
+
+.PHONY: test-short
+test-short: go-is-here ## Run the tests that need no servers
+	$(GO) test -short $(ARGS) $(PKG)
+
+.PHONY: lint
+lint: go-is-here ## Run golangci-lint, which also keeps the import diagram
+	@$(GO) run ./tools/setup golangci-lint
+	$(STACK)/golangci-lint run $(PKG)
+
+.PHONY: fmt
+fmt: go-is-here ## Format all Go files
+	@$(GO) run ./tools/setup golangci-lint
+	$(STACK)/golangci-lint fmt
+
+.PHONY: fmt-check
+fmt-check: go-is-here ## Fail when a Go file is not formatted
+	@$(GO) run ./tools/setup golangci-lint
+	$(STACK)/golangci-lint fmt --diff
+
+.PHONY: workflowcheck
+workflowcheck: go-is-here ## Look for code in workflows that would not replay
+	@$(GO) run ./tools/setup workflowcheck
+	$(STACK)/workflowcheck ./workflows/...
+
+.PHONY: vuln
+vuln: go-is-here ## Look for known vulnerabilities, where their database can be reached
+	@$(GO) run ./tools/setup govulncheck
+	@.ci/vuln $(STACK)/govulncheck ./...
+
+.PHONY: check
+check: fmt-check lint workflowcheck vuln test ## Everything a change must pass

@@ -1,0 +1,372 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/message"
+	"github.com/kloyst/kloyst-core/internal/domain/template"
+	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/errs"
+	"github.com/kloyst/kloyst-core/internal/meta"
+	"github.com/kloyst/kloyst-core/internal/ratelimit"
+	"github.com/kloyst/kloyst-core/store"
+)
+
+// Sending holds what the send activity needs. Fields are set once, by cmd, and are
+// safe for concurrent use: one value serves every task of the worker.
+type Sending struct {
+	Store   *store.Store
+	Keys    *crypt.Keys
+	Limiter *ratelimit.Limiter
+	Meta    *meta.Client
+	Log     *slog.Logger
+
+	// UnknownGrace is how long an attempt without an answer waits for its webhook.
+	UnknownGrace time.Duration
+}
+
+const (
+	// markedBatch is how many messages are marked, posted and recorded together: what a
+	// killed worker leaves unsettled is at most this many times batchesAtOnce.
+	markedBatch   = 100
+	batchesAtOnce = 3
+
+	// paceHorizon is the longest an activity waits for due times it holds; what would be
+	// later goes back to the outbox. Longer would hold a worker's slot for nothing.
+	paceHorizon = 2 * time.Second
+
+	// leaveWithin is how long after its mark a message may still be posted. Later it is
+	// treated as never sent; the unknown grace is longer, so no webhook can be missed.
+	leaveWithin = 10 * time.Second
+
+	// claimKept is how long a claim is kept after each sign of life; the relay restarts
+	// the workflow of a claim that is older.
+	claimKept = time.Minute
+
+	// maxAttempts bounds the tries of a message that Meta answers with a transient error.
+	maxAttempts = 5
+)
+
+// SendClaimInput names one vendor's claim.
+type SendClaimInput struct {
+	Vendor vendor.ID `json:"vendor"`
+	Claim  string    `json:"claim"`
+}
+
+// SendClaimResult counts what became of the claim's messages in this run.
+type SendClaimResult struct {
+	Sent       int `json:"sent"`
+	Failed     int `json:"failed"`
+	Unknown    int `json:"unknown"`
+	Suppressed int `json:"suppressed"`
+	Returned   int `json:"returned"` // back to the outbox: throttled, paused, to be tried again
+}
+
+// SendClaim sends the messages of one claim: asks for the pace, marks, posts, records,
+// in small batches. A retry takes a new lease, settles what the run before left on the
+// wire as unknown, and goes on with the rest: it never posts a message twice.
+func (a *Sending) SendClaim(ctx context.Context, in SendClaimInput) (SendClaimResult, error) {
+	job, err := a.Store.BeginSend(ctx, in.Vendor, store.ClaimID(in.Claim), claimKept, a.UnknownGrace)
+	if errors.Is(err, store.ErrClaimGone) {
+		return SendClaimResult{}, nil
+	}
+	if err != nil {
+		return SendClaimResult{}, toTemporal(err)
+	}
+	// A POST may take longer than the heartbeat timeout: this task is alive all the same.
+	beat, stop := context.WithCancel(ctx)
+	defer stop()
+	go heartbeat(beat)
+	run, err := a.newRun(ctx, in.Vendor, job)
+	if err != nil {
+		return SendClaimResult{}, a.haltOr(ctx, in.Vendor, job, err)
+	}
+	if err := run.all(ctx); err != nil && !errors.Is(err, store.ErrClaimGone) {
+		return run.result, toTemporal(err)
+	}
+	if run.halt != "" {
+		if err := a.Store.HaltCampaign(ctx, in.Vendor, job.Campaign, run.halt); err != nil {
+			return run.result, toTemporal(err)
+		}
+	}
+	return run.result, toTemporal(a.Store.EndSend(ctx, in.Vendor, job))
+}
+
+// heartbeat tells Temporal every two seconds that the activity lives, until ctx ends.
+func heartbeat(ctx context.Context) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			activity.RecordHeartbeat(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// haltOr halts the campaign when its template or token cannot be used at all: no retry
+// helps before a person does. Its messages go back to the outbox.
+func (a *Sending) haltOr(ctx context.Context, v vendor.ID, job store.SendJob, err error) error {
+	if errs.KindOf(err).Retryable() {
+		return toTemporal(err)
+	}
+	if err := a.Store.ReturnRows(ctx, v, job, job.Messages, time.Now()); err != nil {
+		return toTemporal(err)
+	}
+	if err := a.Store.HaltCampaign(ctx, v, job.Campaign, errs.CodeOf(err)); err != nil {
+		return toTemporal(err)
+	}
+	return toTemporal(a.Store.EndSend(ctx, v, job))
+}
+
+// sendRun is one run over one claim.
+type sendRun struct {
+	*Sending
+
+	vendor vendor.ID
+	job    store.SendJob
+	keys   *crypt.VendorKeys
+	token  string
+	spec   *template.Spec
+	params campaign.Parameters
+
+	mu     sync.Mutex
+	result SendClaimResult
+	halt   string // why the campaign must stop
+}
+
+func (a *Sending) newRun(ctx context.Context, v vendor.ID, job store.SendJob) (*sendRun, error) {
+	keys, err := a.Keys.For(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	token, err := keys.Decrypt(crypt.WABAToken, job.WabaRef, job.TokenCT)
+	if err != nil {
+		return nil, err
+	}
+	var components []template.Component
+	if err := json.Unmarshal(job.Components, &components); err != nil {
+		return nil, template.ErrMalformed.With(err)
+	}
+	spec, err := template.Parse(template.Template{
+		Name: job.TemplateName, Language: job.Language, Category: template.Category(job.Category),
+		Format: job.ParameterStyle, Components: components,
+	})
+	if err != nil {
+		return nil, err
+	}
+	params, err := campaign.ParseParameters(job.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	return &sendRun{Sending: a, vendor: v, job: job, keys: keys, token: string(token), spec: spec, params: params}, nil
+}
+
+// all works through the claim's messages, a few batches at once. After a reason to
+// halt or a pause, what is left goes back.
+func (r *sendRun) all(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(batchesAtOnce)
+	step := 0
+	for ids := r.job.Messages; len(ids) > 0; {
+		asked := time.Now()
+		grant, err := r.Limiter.Take(ctx, r.job.PhoneNumberID, r.job.RatePerSecond, min(len(ids), markedBatch), paceHorizon)
+		if err != nil {
+			return errors.Join(g.Wait(), err)
+		}
+		if grant.Count == 0 {
+			// Another claim of this number took the pace: no slot sleeps on it.
+			return errors.Join(g.Wait(), r.giveBack(ctx, ids, asked.Add(grant.Delay-paceHorizon/2)))
+		}
+		batch, n := ids[:grant.Count], step
+		ids, step = ids[grant.Count:], step+1
+		g.Go(func() error { return r.batch(gctx, batch, n, func(i int) time.Time { return grant.Due(asked, i) }) })
+		if gctx.Err() != nil || r.stopped() {
+			return errors.Join(g.Wait(), r.giveBack(ctx, ids, time.Now()))
+		}
+	}
+	return g.Wait()
+}
+
+func (r *sendRun) stopped() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.halt != ""
+}
+
+// batch marks ids, posts what the mark returned at its due times, and records all.
+func (r *sendRun) batch(ctx context.Context, ids []message.ID, step int, due func(int) time.Time) error {
+	marked, suppressed, err := r.Store.MarkSending(ctx, r.vendor, r.job, ids)
+	if err != nil {
+		return err
+	}
+	r.count(func(c *SendClaimResult) { c.Suppressed += suppressed })
+	if len(marked) == 0 {
+		return r.notMarked(ctx, ids, suppressed)
+	}
+	results := r.post(ctx, marked, time.Now().Add(leaveWithin), due)
+	// What was posted must be recorded even if this run is being cancelled.
+	keepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := r.Store.RecordSends(keepCtx, r.vendor, r.job, results, step, claimKept, r.UnknownGrace); err != nil {
+		return err
+	}
+	r.tally(results)
+	return nil
+}
+
+// notMarked finds out why nothing was marked and puts the rows where they belong.
+func (r *sendRun) notMarked(ctx context.Context, ids []message.ID, suppressed int) error {
+	state, err := r.Store.SendState(ctx, r.vendor, r.job)
+	if err != nil {
+		return err
+	}
+	switch {
+	case state == campaign.Running || suppressed == len(ids):
+		return nil // all suppressed, or sent by an earlier run: nothing is left of them
+	case state == campaign.Cancelled:
+		return r.Store.CancelRows(ctx, r.vendor, r.job, ids)
+	}
+	return r.giveBack(ctx, ids, time.Now())
+}
+
+func (r *sendRun) giveBack(ctx context.Context, ids []message.ID, at time.Time) error {
+	r.count(func(c *SendClaimResult) { c.Returned += len(ids) })
+	return r.Store.ReturnRows(ctx, r.vendor, r.job, ids, at)
+}
+
+func (r *sendRun) count(f func(*SendClaimResult)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.result)
+}
+
+func (r *sendRun) tally(results []store.SendResult) {
+	r.count(func(c *SendClaimResult) {
+		for _, res := range results {
+			switch {
+			case res.Status == message.Sent:
+				c.Sent++
+			case res.Status == message.Unknown:
+				c.Unknown++
+			case res.RetryAt.IsZero():
+				c.Failed++
+			default:
+				c.Returned++
+			}
+		}
+	})
+}
+
+// post sends each message at its due time, concurrently, and waits for every answer.
+func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time.Time, due func(int) time.Time) []store.SendResult {
+	results := make([]store.SendResult, len(marked))
+	var wg sync.WaitGroup
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for i, m := range marked {
+		if wait := time.Until(due(i)); wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+		}
+		results[i] = store.SendResult{ID: m.ID, Attempt: m.Attempt, Price: m.Price, Status: message.Sending}
+		if now := time.Now(); ctx.Err() != nil || now.After(deadline) || r.stopped() {
+			results[i].RetryAt = now // nothing left this machine
+			continue
+		}
+		wg.Go(func() { r.postOne(ctx, m, &results[i]) })
+	}
+	wg.Wait()
+	return results
+}
+
+func (r *sendRun) postOne(ctx context.Context, m store.Marked, out *store.SendResult) {
+	req, err := r.request(m)
+	if err != nil {
+		out.Status, out.Title, out.Class = message.Failed, errs.CodeOf(err), string(meta.Request)
+		return
+	}
+	// A POST that has begun is not torn off by a stopping worker: its answer is worth more.
+	sent, err := r.Meta.SendTemplate(context.WithoutCancel(ctx), r.token, r.job.PhoneNumberID, req)
+	if err == nil {
+		out.Status, out.Wamid = message.Sent, sent.Wamid
+		return
+	}
+	r.judge(err, m.Attempt, time.Now(), out)
+}
+
+// judge turns a failed POST into a result, by class alone.
+func (r *sendRun) judge(err error, attempt int16, now time.Time, out *store.SendResult) {
+	refusal, ok := errors.AsType[*meta.Error](err)
+	switch {
+	case !ok && errors.Is(err, meta.ErrNotSent):
+		out.RetryAt = now.Add(jitter(2 * time.Second))
+		return
+	case !ok:
+		out.Status = message.Unknown
+		return
+	}
+	out.Code, out.Title, out.Details, out.Class = refusal.Code, refusal.Title, refusal.Details, string(refusal.Class)
+	switch refusal.Class {
+	case meta.Number, meta.Pair, meta.App:
+		out.RetryAt = now.Add(jitter(max(refusal.RetryAfter, 2*time.Second)))
+	case meta.Hold, meta.Campaign, meta.Account, meta.Token:
+		out.RetryAt = now // not this message's fault: it waits with the campaign
+		r.mu.Lock()
+		r.halt = "META_" + refusal.Name
+		r.mu.Unlock()
+	case meta.Retry:
+		out.Status = message.Failed
+		if attempt < maxAttempts {
+			// Twice as long each time, from two seconds.
+			out.RetryAt = now.Add(jitter(max(refusal.RetryAfter, time.Second<<attempt)))
+		}
+	case meta.Later, meta.Recipient, meta.Request:
+		out.Status = message.Failed
+	}
+}
+
+// jitter spreads d over [d, 1.5 d), so that what was refused together does not return together.
+func jitter(d time.Duration) time.Duration {
+	return d + rand.N(d/2+1) //nolint:gosec // spreading load needs no secrecy
+}
+
+// request opens the frozen recipient and fills the template.
+func (r *sendRun) request(m store.Marked) (meta.SendRequest, error) {
+	mobile, err := r.keys.Decrypt(crypt.Mobile, m.Contact, m.MobileCT)
+	if err != nil {
+		return meta.SendRequest{}, err
+	}
+	var name []byte
+	if len(m.NameCT) > 0 {
+		if name, err = r.keys.Decrypt(crypt.Name, m.Contact, m.NameCT); err != nil {
+			return meta.SendRequest{}, err
+		}
+	}
+	components, err := r.spec.Fill(r.params.Values(campaign.Recipient{
+		Name: string(name), Mobile: string(mobile), Attributes: m.Attributes,
+	}))
+	if err != nil {
+		return meta.SendRequest{}, err
+	}
+	ref := message.Ref{Month: r.job.Month, Message: m.ID, Attempt: m.Attempt}
+	return meta.SendRequest{
+		To: string(mobile), Template: r.spec.Name, Language: r.spec.Language, Components: components, Opaque: ref.String(),
+	}, nil
+}

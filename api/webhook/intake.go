@@ -1,0 +1,140 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/id"
+	"github.com/kloyst/kloyst-core/store"
+)
+
+// Intake commits many callbacks in one transaction: while one commit is under way the
+// next callbacks gather, so that the disk's pace is shared and nobody waits for a timer.
+type Intake struct {
+	store *store.Store
+	ring  *crypt.Ring
+	log   *slog.Logger
+	queue chan *taking
+
+	requests, statuses, unrouted prometheus.Counter
+}
+
+// taking is one callback that waits for its commit.
+type taking struct {
+	body     []byte
+	statuses []store.StatusUpdate
+	done     chan error
+}
+
+const (
+	// queued bounds the callbacks that wait; more are told to come again.
+	queued = 4096
+
+	// perCommit and bytesPerCommit bound one transaction: its rows, and its sealed blob.
+	perCommit      = 500
+	bytesPerCommit = 8 << 20
+
+	commitTimeout = 8 * time.Second // under the request's own ten
+)
+
+// NewIntake returns an intake; Run makes it work.
+func NewIntake(s *store.Store, ring *crypt.Ring, log *slog.Logger, reg prometheus.Registerer) *Intake {
+	in := &Intake{
+		store: s, ring: ring, log: log, queue: make(chan *taking, queued),
+		requests: prometheus.NewCounter(prometheus.CounterOpts{Name: "kloyst_webhook_requests_total", Help: "Callbacks kept."}),
+		statuses: prometheus.NewCounter(prometheus.CounterOpts{Name: "kloyst_webhook_statuses_total", Help: "Statuses kept."}),
+		unrouted: prometheus.NewCounter(prometheus.CounterOpts{Name: "kloyst_webhook_unrouted_total", Help: "Statuses of numbers we do not know; their bodies are kept."}),
+	}
+	reg.MustRegister(in.requests, in.statuses, in.unrouted)
+	return in
+}
+
+// Take returns when the callback is committed, or with the reason why not.
+func (in *Intake) Take(ctx context.Context, body []byte, statuses []store.StatusUpdate) error {
+	t := &taking{body: body, statuses: statuses, done: make(chan error, 1)}
+	select {
+	case in.queue <- t:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-t.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err() // it may still be committed: then Meta's repeat changes nothing
+	}
+}
+
+// Run commits what comes in until ctx ends, and then what is still queued.
+func (in *Intake) Run(ctx context.Context) error {
+	for {
+		select {
+		case first := <-in.queue:
+			in.commit(ctx, in.gather(first))
+		case <-ctx.Done():
+			for len(in.queue) > 0 {
+				in.commit(ctx, in.gather(<-in.queue))
+			}
+			return nil
+		}
+	}
+}
+
+// gather takes what is queued by now, without waiting.
+func (in *Intake) gather(first *taking) []*taking {
+	batch, size := []*taking{first}, len(first.body)
+	for len(batch) < perCommit && size < bytesPerCommit {
+		select {
+		case t := <-in.queue:
+			batch, size = append(batch, t), size+len(t.body)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (in *Intake) commit(ctx context.Context, batch []*taking) {
+	// A shutdown must not tear off a commit whose callers are being answered.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	err := in.keep(ctx, batch)
+	if err != nil {
+		in.log.ErrorContext(ctx, "callbacks not kept", "requests", len(batch), "error", err)
+	}
+	for _, t := range batch {
+		t.done <- err
+	}
+}
+
+func (in *Intake) keep(ctx context.Context, batch []*taking) error {
+	var (
+		bodies   bytes.Buffer
+		statuses []store.StatusUpdate
+	)
+	for _, t := range batch {
+		// Length, then body: the blob can be cut again by whoever replays it.
+		bodies.Write(binary.BigEndian.AppendUint32(nil, uint32(len(t.body)))) //nolint:gosec // bounded by maxBody
+		bodies.Write(t.body)
+		statuses = append(statuses, t.statuses...)
+	}
+	intake := id.New[string]()
+	sealed, err := in.ring.SealPlatform("webhook_intake", intake, bodies.Bytes())
+	if err != nil {
+		return err
+	}
+	unrouted, err := in.store.TakeIn(ctx, store.Intake{ID: intake, BodiesCT: sealed, Requests: len(batch), Statuses: statuses})
+	if err != nil {
+		return err
+	}
+	in.requests.Add(float64(len(batch)))
+	in.statuses.Add(float64(len(statuses)))
+	in.unrouted.Add(float64(unrouted))
+	return nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/kloyst/kloyst-core/activities"
+	"github.com/kloyst/kloyst-core/internal/config"
+	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/meta"
+	"github.com/kloyst/kloyst-core/internal/obs"
+	"github.com/kloyst/kloyst-core/internal/ratelimit"
+	"github.com/kloyst/kloyst-core/internal/temporalx"
+	"github.com/kloyst/kloyst-core/store"
+	"github.com/kloyst/kloyst-core/workflows"
+)
+
+// runWorker wires the worker: one Temporal worker per task queue, each with its own
+// concurrency, all in this process.
+func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+	db, err := store.Open(ctx, string(cfg.DatabaseURL), cfg.DatabaseMaxConns)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	redisOptions, err := redis.ParseURL(string(cfg.RedisURL))
+	if err != nil {
+		return errBadRedisURL
+	}
+	cache := redis.NewClient(redisOptions)
+	defer cache.Close() //nolint:errcheck // nothing is left to flush
+	ring, err := crypt.NewRing(cfg.Master())
+	if err != nil {
+		return err
+	}
+	graph, err := meta.New(meta.Options{BaseURL: cfg.MetaGraphURL, Version: cfg.MetaGraphVersion, Timeout: cfg.MetaTimeout})
+	if err != nil {
+		return err
+	}
+	temporal, err := temporalx.Dial(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+
+	keys := crypt.NewKeys(ring, db.VendorKeys)
+	core := newWorker(temporal, workflows.QueueCore, cfg.WorkerCore, cfg)
+	workflows.Register(core)
+	core.RegisterActivity(&activities.Dispatch{Store: db})
+	send := newWorker(temporal, workflows.QueueSend, cfg.WorkerSend, cfg)
+	send.RegisterActivity(&activities.Sending{
+		Store: db, Keys: keys, Limiter: ratelimit.New(cache, ""), Meta: graph, Log: log, UnknownGrace: cfg.UnknownGrace,
+	})
+
+	internal := obs.NewInternal(map[string]obs.Check{
+		"postgres": db.Ping,
+		"redis":    func(ctx context.Context) error { return cache.Ping(ctx).Err() },
+		"temporal": func(ctx context.Context) error {
+			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+			return err
+		},
+	})
+	return serve(ctx, internal, cfg.InternalAddr, nil, cfg.ShutdownGrace, func(ctx context.Context) error {
+		return runWorkers(ctx, core, send)
+	})
+}
+
+// newWorker makes the worker of one task queue with at most n activities at once.
+func newWorker(c client.Client, queue string, n int, cfg *config.Config) worker.Worker {
+	return worker.New(c, queue, worker.Options{
+		MaxConcurrentActivityExecutionSize: n,
+		// Activities get most of the grace period to record what they have on the wire.
+		WorkerStopTimeout:           cfg.ShutdownGrace - 5*time.Second,
+		DisableRegistrationAliasing: true,
+		// Only the core queue has workflows; the others poll activities alone.
+		DisableWorkflowWorker: queue != workflows.QueueCore,
+		// Eager activities would bypass the send queue's fairness.
+		DisableEagerActivities: true,
+	})
+}
+
+// runWorkers starts every worker, and stops them together when ctx ends.
+func runWorkers(ctx context.Context, ws ...worker.Worker) error {
+	for i, w := range ws {
+		if err := w.Start(); err != nil {
+			stopWorkers(ws[:i])
+			return err
+		}
+	}
+	<-ctx.Done()
+	stopWorkers(ws)
+	return nil
+}
+
+func stopWorkers(ws []worker.Worker) {
+	done := make(chan struct{})
+	for _, w := range ws {
+		go func() { w.Stop(); done <- struct{}{} }()
+	}
+	for range ws {
+		<-done
+	}
+}

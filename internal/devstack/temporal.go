@@ -1,0 +1,97 @@
+package devstack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+
+	temporalconfig "github.com/kloyst/kloyst-core/temporal-config"
+)
+
+// temporal is the CLI's development server with its database in a file. Write-ahead logging lets
+// its readers go on during a write.
+func (s *Stack) temporal() *service {
+	return &service{
+		name: Temporal, ports: []string{Temporal, temporalUI}, within: 2 * time.Minute,
+		command: func() (command, error) {
+			bin := s.opts.TemporalBin
+			if bin == "" {
+				bin = filepath.Join(s.opts.BinDir, "temporal")
+			}
+			bin, err := program(Temporal, "", bin)
+			if err != nil {
+				return command{}, err
+			}
+			data, err := s.dataDir(Temporal, nil)
+			if err != nil {
+				return command{}, err
+			}
+			args, err := s.temporalArgs(data)
+			return command{path: bin, args: args, dir: data, env: []string{"HOME=" + data}}, err
+		},
+		probe: func(ctx context.Context) error {
+			c, err := client.DialContext(ctx, s.temporalOptions())
+			if err != nil {
+				return err
+			}
+			c.Close()
+			return nil
+		},
+		settle: func(ctx context.Context) error {
+			n, err := temporalconfig.LoadNamespace()
+			if err != nil {
+				return err
+			}
+			return temporalconfig.Bootstrap(ctx, s.temporalOptions(), n)
+		},
+	}
+}
+
+func (s *Stack) temporalOptions() client.Options {
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	return client.Options{
+		HostPort: loopback(s.state.Ports[Temporal]), Logger: log.NewStructuredLogger(quiet),
+	}
+}
+
+// temporalArgs also name the namespace and its attributes, which makes them there at once; the
+// bootstrap then finds them, or adds what an older database lacks.
+func (s *Stack) temporalArgs(data string) ([]string, error) {
+	n, err := temporalconfig.LoadNamespace()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{
+		"server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn",
+		"--port", strconv.Itoa(s.state.Ports[Temporal]),
+		"--ui-port", strconv.Itoa(s.state.Ports[temporalUI]),
+		"--db-filename", filepath.Join(data, "temporal.db"),
+		"--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL",
+		"--namespace", n.Name,
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.SearchAttributes)) {
+		args = append(args, "--search-attribute", name+"="+n.SearchAttributes[name])
+	}
+	dynamic, err := temporalconfig.DynamicConfig("development")
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range slices.Sorted(maps.Keys(dynamic)) {
+		value, err := json.Marshal(dynamic[key])
+		if err != nil {
+			return nil, fmt.Errorf("temporal dynamic config %s: %w", key, err)
+		}
+		args = append(args, "--dynamic-config-value", key+"="+string(value))
+	}
+	return args, nil
+}

@@ -1,0 +1,84 @@
+// Package waba holds a vendor's WhatsApp Business Accounts and their sender numbers:
+// what they are, and how fast a number may send.
+package waba
+
+import (
+	"time"
+
+	"github.com/kloyst/kloyst-core/internal/errs"
+)
+
+// ID names a WABA of ours, NumberID a sender number: UUIDs, not Meta's ids.
+type (
+	ID       string
+	NumberID string
+)
+
+// The errors of accounts and numbers.
+//
+//nolint:gochecknoglobals // sentinels
+var (
+	ErrNotFound       = errs.New(errs.NotFound, "waba.not_found", "no such WhatsApp Business Account")
+	ErrNumberNotFound = errs.New(errs.NotFound, "sender_number.not_found", "no such sender number")
+	ErrTaken          = errs.New(errs.Conflict, "waba.connected_elsewhere", "this WhatsApp Business Account is connected to another vendor")
+	ErrNumberTaken    = errs.New(errs.Conflict, "sender_number.connected_elsewhere", "this number is connected to another vendor")
+)
+
+// Status of a WABA, as far as sending goes.
+type Status string
+
+// The states of a WABA.
+const (
+	Connected    Status = "CONNECTED"
+	TokenExpired Status = "TOKEN_EXPIRED"
+	Locked       Status = "LOCKED"
+	Disconnected Status = "DISCONNECTED"
+)
+
+// Account is a connected WABA. The access token is not in it: it is read by whoever
+// calls Meta, and by nobody else.
+type Account struct {
+	ID        ID
+	MetaID    string // Meta's WABA id
+	Name      string
+	Currency  string
+	Status    Status
+	SyncedAt  time.Time // of its templates; zero: never
+	CreatedAt time.Time
+}
+
+// Number is a phone number that a vendor sends from.
+type Number struct {
+	ID            NumberID
+	WABA          ID
+	MetaID        string // Meta's phone_number_id
+	Display       string // formatted by Meta
+	VerifiedName  string
+	Quality       string // GREEN, YELLOW, RED, NA, UNKNOWN
+	Throughput    string // STANDARD, HIGH, NOT_APPLICABLE
+	RatePerSecond int    // messages a second that Meta takes from it
+	Status        string
+	CreatedAt     time.Time
+}
+
+// What Meta takes from one number, in messages a second, inbound and outbound together.
+// Source: Meta, Cloud API throughput page, read 2026-09. A number that is also used in
+// the WhatsApp Business app (coexistence) is fixed at 20.
+const (
+	standardRate    = 80
+	highRate        = 1000
+	coexistenceRate = 20
+)
+
+// RateFor tells how fast a number may send, from what Meta says about it. An unknown
+// level is taken for the standard one.
+func RateFor(throughput string, coexistence bool) int {
+	switch {
+	case coexistence:
+		return coexistenceRate
+	case throughput == "HIGH":
+		return highRate
+	default:
+		return standardRate
+	}
+}

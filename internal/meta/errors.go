@@ -1,0 +1,170 @@
+package meta
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/kloyst/kloyst-core/internal/errs"
+)
+
+// Class says what a failure calls for. Everything that decides about a failure looks
+// at the class, and nothing else at the code.
+type Class string
+
+// The classes.
+const (
+	Retry     Class = "RETRY"     // again soon, with exponential backoff and jitter, a few times
+	Later     Class = "LATER"     // again, not before Code.Wait
+	Number    Class = "NUMBER"    // this sender number is too fast: slow it down; costs no attempt
+	Pair      Class = "PAIR"      // this sender and recipient only: wait 4^n seconds; costs no attempt
+	App       Class = "APP"       // our app calls too often: slow all calls down; costs no attempt
+	Recipient Class = "RECIPIENT" // this recipient, for good
+	Hold      Class = "HOLD"      // the campaign waits for an event (template unpaused)
+	Campaign  Class = "CAMPAIGN"  // the campaign is broken: stop it and say why
+	Account   Class = "ACCOUNT"   // stop the number or WABA and tell the vendor
+	Token     Class = "TOKEN"     // credentials or permissions: stop the WABA until renewed
+	Request   Class = "REQUEST"   // our request is wrong: never again unchanged
+)
+
+// Classes lists every class, for tests and documents.
+func Classes() []Class {
+	return []Class{Retry, Later, Number, Pair, App, Recipient, Hold, Campaign, Account, Token, Request}
+}
+
+// Retryable tells whether the same request may succeed later by itself.
+func (c Class) Retryable() bool {
+	switch c {
+	case Retry, Later, Number, Pair, App:
+		return true
+	case Recipient, Hold, Campaign, Account, Token, Request:
+		return false
+	}
+	return false
+}
+
+// CostsAttempt tells whether a refusal of this class uses up one of a message's tries. A
+// throttle says nothing about the message.
+func (c Class) CostsAttempt() bool {
+	switch c {
+	case Number, Pair, App:
+		return false
+	case Retry, Later, Recipient, Hold, Campaign, Account, Token, Request:
+		return true
+	}
+	return true
+}
+
+// Code is what we know about one error code of Meta's.
+type Code struct {
+	Class  Class
+	Name   string        // for programs and reports: RATE_LIMIT_HIT
+	Remedy string        // for the vendor: what it means and what to do
+	Wait   time.Duration // of Later: the least wait; of Retry: the first one. Zero: the caller's own
+}
+
+// Error is Meta's refusal of a request, or a failure that a webhook tells of.
+type Error struct {
+	Code, Subcode int
+	HTTPStatus    int // 0 from a webhook
+	Class         Class
+	Name          string
+	Title         string // Meta's short text; no personal data seen in it
+	Details       string // Meta's long text: store it, never log it, it may name a recipient
+	Remedy        string
+	Transient     bool
+	TraceID       string        // fbtrace_id, for Meta's support
+	RetryAfter    time.Duration // from the table or Meta's header; zero: the caller's own
+}
+
+// Error implements error, without Details.
+func (e *Error) Error() string {
+	return fmt.Sprintf("meta %d/%d (%s, http %d, trace %s)", e.Code, e.Subcode, e.Name, e.HTTPStatus, e.TraceID)
+}
+
+// The two failures of a request that Meta did not answer.
+//
+//nolint:gochecknoglobals // sentinels
+var (
+	// ErrNotSent: no byte of the request left this machine. It may be repeated.
+	ErrNotSent = errs.New(errs.Unavailable, "meta.not_sent", "Meta cannot be reached")
+	// ErrUnknownOutcome: the request left, its answer is missing or not Meta's. Meta may
+	// have acted on it: a message must not be repeated blindly.
+	ErrUnknownOutcome = errs.New(errs.Unavailable, "meta.unknown_outcome", "Meta's answer did not arrive")
+)
+
+type envelope struct {
+	Error *struct {
+		Message   string  `json:"message"`
+		Type      string  `json:"type"`
+		Code      flexInt `json:"code"`
+		Subcode   flexInt `json:"error_subcode"`
+		Transient bool    `json:"is_transient"`
+		TraceID   string  `json:"fbtrace_id"`
+		UserTitle string  `json:"error_user_title"`
+		UserMsg   string  `json:"error_user_msg"`
+		Data      struct {
+			Details string `json:"details"`
+		} `json:"error_data"`
+	} `json:"error"`
+}
+
+// parseError returns the refusal in text, or nil if text is none.
+func parseError(resp *http.Response, text []byte) *Error {
+	var env envelope
+	if err := json.Unmarshal(text, &env); err != nil || env.Error == nil {
+		return nil
+	}
+	e := &Error{
+		Code: int(env.Error.Code), Subcode: int(env.Error.Subcode), HTTPStatus: resp.StatusCode,
+		Title: or(env.Error.UserTitle, env.Error.Type), Details: or(env.Error.Data.Details, or(env.Error.UserMsg, env.Error.Message)),
+		Transient: env.Error.Transient, TraceID: env.Error.TraceID,
+	}
+	e.classify()
+	e.RetryAfter = max(e.RetryAfter, retryAfter(resp))
+	return e
+}
+
+// foreignError is a 4xx that did not come from Graph itself.
+func foreignError(resp *http.Response) *Error {
+	e := &Error{HTTPStatus: resp.StatusCode, Class: Request, Name: "HTTP_" + strconv.Itoa(resp.StatusCode), RetryAfter: retryAfter(resp)}
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests:
+		e.Class = App
+	case http.StatusRequestTimeout:
+		e.Class = Retry
+	}
+	return e
+}
+
+// retryAfter honours the header where Meta sends it; it is not documented.
+func retryAfter(resp *http.Response) time.Duration {
+	n, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return time.Duration(n) * time.Second
+}
+
+// WebhookError classifies an error of a status webhook.
+func WebhookError(code int, title, details string) *Error {
+	e := &Error{Code: code, Title: title, Details: details}
+	e.classify()
+	return e
+}
+
+// classify fills in what the table knows. A code it does not know is judged by its
+// number's block, then as Meta asks: transient or 5xx is tried again, the rest is ours.
+func (e *Error) classify() {
+	c, known := Lookup(e.Code, e.Subcode)
+	switch {
+	case known:
+	case e.Transient || e.HTTPStatus >= http.StatusInternalServerError:
+		c = Code{Class: Retry, Name: "UNKNOWN_TRANSIENT", Remedy: "Meta had a problem; it is tried again by itself."}
+	default:
+		c = Code{Class: Request, Name: "UNKNOWN", Remedy: "Meta refused this with a code we do not know. If many messages get it, tell support the code."}
+	}
+	e.Class, e.Name, e.Remedy, e.RetryAfter = c.Class, c.Name, c.Remedy, c.Wait
+}

@@ -1,0 +1,100 @@
+package meta
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/kloyst/kloyst-core/internal/domain/template"
+)
+
+// SendRequest is one template message.
+type SendRequest struct {
+	To         string // E.164 with its plus sign: without it Meta puts the business's own country before it
+	Template   string
+	Language   string
+	Components []template.SendComponent
+
+	// Opaque comes back in the status webhooks of the message: the one key by which an
+	// unknown outcome can be settled. At most 512 characters.
+	Opaque string
+}
+
+// SendResult is Meta's acceptance of a message: accepted, not yet sent.
+type SendResult struct {
+	Wamid  string
+	WaID   string // the recipient as WhatsApp knows it: may differ from the number sent to (BR, MX)
+	Status string // accepted, held_for_quality_assessment, paused; "" stands for accepted
+}
+
+type sendBody struct {
+	Product       string       `json:"messaging_product"`
+	RecipientType string       `json:"recipient_type"`
+	To            string       `json:"to"`
+	Type          string       `json:"type"`
+	Opaque        string       `json:"biz_opaque_callback_data,omitempty"`
+	Template      sendTemplate `json:"template"`
+}
+
+type sendTemplate struct {
+	Name       string                   `json:"name"`
+	Language   sendLanguage             `json:"language"`
+	Components []template.SendComponent `json:"components,omitempty"`
+}
+
+type sendLanguage struct {
+	Code string `json:"code"`
+}
+
+// SendTemplate sends one message from a number. It is not idempotent: Meta has no key
+// for that.
+//
+// Errors: *Error for a refusal; ErrNotSent, after which it may be repeated;
+// ErrUnknownOutcome, after which it must not.
+func (c *Client) SendTemplate(ctx context.Context, token, phoneNumberID string, m SendRequest) (SendResult, error) {
+	path, err := segment(phoneNumberID)
+	if err != nil {
+		return SendResult{}, err
+	}
+	var out struct {
+		Contacts []struct {
+			WaID string `json:"wa_id"`
+		} `json:"contacts"`
+		Messages []struct {
+			ID     string `json:"id"`
+			Status string `json:"message_status"`
+		} `json:"messages"`
+	}
+	err = c.post(ctx, token, path+"/messages", sendBody{
+		Product: "whatsapp", RecipientType: "individual", To: m.To, Type: "template", Opaque: m.Opaque,
+		Template: sendTemplate{Name: m.Template, Language: sendLanguage{Code: m.Language}, Components: m.Components},
+	}, &out)
+	if err != nil {
+		return SendResult{}, err
+	}
+	if len(out.Messages) == 0 || out.Messages[0].ID == "" {
+		return SendResult{}, ErrUnknownOutcome.Detail("Meta accepted a message without naming it")
+	}
+	r := SendResult{Wamid: out.Messages[0].ID, Status: out.Messages[0].Status}
+	if len(out.Contacts) > 0 {
+		r.WaID = out.Contacts[0].WaID
+	}
+	return r, nil
+}
+
+// flexInt reads a number that may come as text.
+type flexInt int
+
+// UnmarshalJSON implements json.Unmarshaler. What is no number reads as 0.
+func (n *flexInt) UnmarshalJSON(text []byte) error {
+	var num json.Number
+	if err := json.Unmarshal(text, &num); err != nil {
+		*n = 0
+		return nil //nolint:nilerr // Meta's slip must not hide the rest of its answer
+	}
+	v, err := num.Int64()
+	if err != nil {
+		v = 0
+	}
+	*n = flexInt(v)
+	return nil
+}

@@ -1,0 +1,279 @@
+// Package outbox is the relay: it moves rows out of Postgres into Temporal, fairly
+// between vendors and with no loss. Claim and commit, start the workflow outside the
+// transaction under an id made from the claim, mark it published. A crash between any
+// two of these is repaired by the claim's expiry: it is started again, under the same id.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kloyst/kloyst-core/internal/errs"
+	"github.com/kloyst/kloyst-core/internal/id"
+	"github.com/kloyst/kloyst-core/store"
+)
+
+// The relay's numbers. Fifty per vendor and five hundred in all are the product's fair
+// share; ten vendors make them meet.
+const (
+	vendorsPerClaim = 10
+	rowsPerVendor   = 50
+	rowsPerClaim    = 500
+
+	// claimLease is how long a claim may show no sign of life before a relay starts its
+	// workflow again: well above the time to start one, well below a person's patience.
+	claimLease = 30 * time.Second
+
+	// startTimeout bounds one call to Temporal.
+	startTimeout = 10 * time.Second
+
+	// startsAtOnce bounds the claims being started while the next is claimed.
+	startsAtOnce = 8
+
+	sweepEvery = 5 * time.Second
+	minIdle    = 25 * time.Millisecond
+	maxIdle    = time.Second
+
+	// hotIdle is the longest nap while claims of the last few seconds are being worked
+	// off: their numbers' windows free up without a notice.
+	hotIdle = 200 * time.Millisecond
+	hotFor  = 5 * time.Second
+)
+
+// Relay moves events. Fields are set once, by cmd.
+type Relay struct {
+	Store    *store.Store
+	Temporal client.Client
+	Log      *slog.Logger
+	Metrics  *Metrics
+
+	bell chan struct{}
+}
+
+// Metrics are the relay's numbers for operators.
+type Metrics struct {
+	Claims  prometheus.Counter
+	Events  *prometheus.CounterVec // by what became of them: started, returned, dead
+	Backlog prometheus.Gauge
+	Lag     prometheus.Gauge
+}
+
+// NewMetrics registers the relay's metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		Claims:  prometheus.NewCounter(prometheus.CounterOpts{Name: "kloyst_outbox_claims_total", Help: "Claims taken by this relay."}),
+		Events:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kloyst_outbox_events_total", Help: "Events moved, by outcome."}, []string{"outcome"}),
+		Backlog: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kloyst_outbox_due_events", Help: "Events due and not claimed."}),
+		Lag:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "kloyst_outbox_lag_seconds", Help: "How long the oldest due event has waited."}),
+	}
+	reg.MustRegister(m.Claims, m.Events, m.Backlog, m.Lag)
+	return m
+}
+
+// Run relays until ctx ends. Any number of relays may run at once.
+func (r *Relay) Run(ctx context.Context) error {
+	r.bell = make(chan struct{}, 1)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.listen(ctx) })
+	g.Go(func() error { return r.sweep(ctx) })
+	g.Go(func() error { return r.claim(ctx) })
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// listen turns notices of the database into rings of the bell. A broken connection is
+// made again; until then polling finds the work, a little later.
+func (r *Relay) listen(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := r.Store.ListenOutbox(ctx, r.ring)
+		if ctx.Err() != nil {
+			break
+		}
+		r.Log.WarnContext(ctx, "outbox listener lost its connection", "error", err)
+		pause(ctx, time.Second)
+	}
+	return ctx.Err()
+}
+
+func (r *Relay) ring() {
+	select {
+	case r.bell <- struct{}{}:
+	default: // one ring is as good as two
+	}
+}
+
+// claim is the main loop: busy, it claims again at once; idle, it naps a little longer
+// each time, until the bell or the next due time wakes it.
+func (r *Relay) claim(ctx context.Context) error {
+	starts, startCtx := errgroup.WithContext(ctx)
+	starts.SetLimit(startsAtOnce)
+	defer starts.Wait() //nolint:errcheck // starts report their own failures
+	idle, lastWork := minIdle, time.Time{}
+	for ctx.Err() == nil {
+		claims, err := r.Store.ClaimOutbox(ctx, id.Random(), store.ClaimShare{
+			Vendors: vendorsPerClaim, PerVendor: rowsPerVendor, Total: rowsPerClaim, Lease: claimLease,
+		})
+		if err != nil {
+			r.Log.ErrorContext(ctx, "outbox claim failed", "error", err)
+			pause(ctx, time.Second)
+			continue
+		}
+		if len(claims) > 0 {
+			r.Metrics.Claims.Inc()
+			idle, lastWork = minIdle, time.Now()
+			starts.Go(func() error { r.publish(startCtx, claims); return nil })
+			continue
+		}
+		most := maxIdle
+		if time.Since(lastWork) < hotFor {
+			most = hotIdle
+		}
+		r.nap(ctx, min(idle, most))
+		idle = min(idle*2, maxIdle)
+	}
+	return ctx.Err()
+}
+
+// nap waits for d, the bell, or the next turn that falls due.
+func (r *Relay) nap(ctx context.Context, d time.Duration) {
+	if next, err := r.Store.NextWake(ctx); err == nil && next > 0 {
+		d = min(d, next)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.bell:
+	case <-ctx.Done():
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// sweep repairs what crashes leave: expired claims are started again, sleeping turns
+// woken, unknown outcomes past their grace handed to settlement.
+func (r *Relay) sweep(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := r.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+			r.Log.ErrorContext(ctx, "outbox sweep failed", "error", err)
+		}
+		pause(ctx, sweepEvery)
+	}
+	return ctx.Err()
+}
+
+func (r *Relay) sweepOnce(ctx context.Context) error {
+	expired, err := r.Store.ExpiredClaims(ctx, rowsPerClaim, claimLease)
+	if err != nil {
+		return err
+	}
+	if len(expired) > 0 {
+		r.Log.WarnContext(ctx, "claims expired and are started again", "claims", len(expired))
+		for _, batch := range byBatch(expired) {
+			r.publish(ctx, batch)
+		}
+	}
+	if err := r.Store.SweepOutbox(ctx); err != nil {
+		return err
+	}
+	events, oldest, err := r.Store.OutboxBacklog(ctx)
+	if err == nil {
+		r.Metrics.Backlog.Set(float64(events))
+		r.Metrics.Lag.Set(oldest.Seconds())
+	}
+	return err
+}
+
+func byBatch(claims []store.Claim) map[string][]store.Claim {
+	out := map[string][]store.Claim{}
+	for _, c := range claims {
+		out[c.Batch] = append(out[c.Batch], c)
+	}
+	return out
+}
+
+// publish starts what one claim took. What fails stays claimed (messages) or returns
+// with a delay (events): nothing is lost, and nothing is started under two ids.
+func (r *Relay) publish(ctx context.Context, claims []store.Claim) {
+	var sends []store.Claim
+	for _, c := range claims {
+		if c.Kind != "WORK" {
+			sends = append(sends, c)
+			continue
+		}
+		if err := r.publishWork(ctx, c); err != nil {
+			r.Log.ErrorContext(ctx, "outbox work not finished", "vendor_id", c.Vendor, "error", err)
+		}
+	}
+	if len(sends) == 0 {
+		return
+	}
+	if err := r.startDispatch(ctx, sends); err != nil {
+		r.Log.WarnContext(ctx, "dispatch not started, its claims will expire and be started again", "batch_id", sends[0].Batch, "error", err)
+		r.Metrics.Events.WithLabelValues("retried").Add(float64(rows(sends)))
+		return
+	}
+	r.Metrics.Events.WithLabelValues("started").Add(float64(rows(sends)))
+	if err := r.Store.PublishBatch(ctx, sends[0].Batch); err != nil {
+		r.Log.WarnContext(ctx, "dispatch started but not marked", "batch_id", sends[0].Batch, "error", err)
+	}
+}
+
+func rows(claims []store.Claim) int {
+	n := 0
+	for _, c := range claims {
+		n += len(c.Messages)
+	}
+	return n
+}
+
+// publishWork starts or signals one workflow per event of a WORK claim.
+func (r *Relay) publishWork(ctx context.Context, c store.Claim) error {
+	var (
+		back []store.Event
+		dead = map[store.Event]string{}
+	)
+	for _, e := range c.Events {
+		callCtx, cancel := context.WithTimeout(ctx, startTimeout)
+		err := r.work(callCtx, c.Vendor, e)
+		cancel()
+		switch {
+		case err == nil:
+			r.Metrics.Events.WithLabelValues("started").Inc()
+		case refused(err):
+			dead[e] = errs.CodeOf(err)
+			r.Metrics.Events.WithLabelValues("dead").Inc()
+			r.Log.ErrorContext(ctx, "event refused by temporal", "vendor_id", c.Vendor, "kind", e.Kind, "error", err)
+		default:
+			back = append(back, e)
+			r.Metrics.Events.WithLabelValues("returned").Inc()
+			r.Log.WarnContext(ctx, "event returns to the outbox", "vendor_id", c.Vendor, "kind", e.Kind, "error", err)
+		}
+	}
+	return r.Store.FinishWork(ctx, c.Vendor, c.ID, back, dead)
+}
+
+// refused tells whether Temporal will never take the event as it is.
+func refused(err error) bool {
+	if _, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok {
+		return true
+	}
+	return errs.KindOf(err) == errs.Invalid
+}

@@ -1,0 +1,114 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/errs"
+	"github.com/kloyst/kloyst-core/store"
+	"github.com/kloyst/kloyst-core/workflows"
+)
+
+// work does what one event asks for. The kinds are the outbox's vocabulary: whoever
+// enqueues a new one adds its line here.
+func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
+	switch e.Kind {
+	case "campaign.approved":
+		c := campaign.ID(e.Subject)
+		return r.start(ctx, v, starting{
+			id: workflows.CampaignID(v, c), summary: "Campaign dispatch", workflow: workflows.CampaignDispatch,
+			input: workflows.CampaignDispatchInput{Vendor: v, Campaign: c},
+			attrs: []temporal.SearchAttributeUpdate{workflows.CampaignIDKey.ValueSet(e.Subject)},
+		})
+	case "campaign.changed", "campaign.drained":
+		return r.signal(ctx, workflows.CampaignID(v, campaign.ID(e.Subject)), workflows.SignalChanged)
+	case "settlement.due":
+		return r.signalWithStart(ctx, v)
+	default:
+		return errs.New(errs.Invalid, "outbox.unknown_kind", "no workflow for events of kind "+e.Kind)
+	}
+}
+
+// starting is one workflow to be started from an event.
+type starting struct {
+	id, summary string
+	workflow    any
+	input       any
+	attrs       []temporal.SearchAttributeUpdate
+	reuse       enumspb.WorkflowIdReusePolicy // zero: never again under this id
+}
+
+// start starts a workflow once: one that runs or has run under the id is success.
+func (r *Relay) start(ctx context.Context, v vendor.ID, s starting) error {
+	reuse := s.reuse
+	if reuse == enumspb.WORKFLOW_ID_REUSE_POLICY_UNSPECIFIED {
+		reuse = enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	}
+	_, err := r.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: s.id, TaskQueue: workflows.QueueCore, StaticSummary: s.summary,
+		WorkflowIDReusePolicy:                    reuse,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    attributes(v, s.attrs),
+	}, s.workflow, s.input)
+	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return nil
+	}
+	return err
+}
+
+func attributes(v vendor.ID, more []temporal.SearchAttributeUpdate) temporal.SearchAttributes {
+	return temporal.NewSearchAttributes(append([]temporal.SearchAttributeUpdate{workflows.VendorIDKey.ValueSet([]string{string(v)})}, more...)...)
+}
+
+// signal rings a workflow's doorbell. One that is over, or not there yet, needs none:
+// it reads its row when it starts.
+func (r *Relay) signal(ctx context.Context, workflowID, name string) error {
+	err := r.Temporal.SignalWorkflow(ctx, workflowID, "", name, nil)
+	if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
+		return nil
+	}
+	return err
+}
+
+func (r *Relay) signalWithStart(ctx context.Context, v vendor.ID) error {
+	_, err := r.Temporal.SignalWithStartWorkflow(ctx, workflows.SettlementID(v), workflows.SignalSettle, nil, client.StartWorkflowOptions{
+		ID: workflows.SettlementID(v), TaskQueue: workflows.QueueCore, StaticSummary: "Settlement of webhooks",
+		TypedSearchAttributes: attributes(v, nil),
+	}, workflows.Settlement, workflows.SettlementInput{Vendor: v})
+	return err
+}
+
+// startDispatch starts the workflow of one batch of claims. A batch whose workflow is
+// running is left to it; one whose workflow is over, with claims still open, runs again
+// under the same id: the claim rows tell it what is left.
+func (r *Relay) startDispatch(ctx context.Context, claims []store.Claim) error {
+	in := workflows.DispatchBatchInput{Batch: claims[0].Batch}
+	vendors := []string{}
+	for _, c := range claims {
+		in.Groups = append(in.Groups, workflows.DispatchGroup{Vendor: c.Vendor, Claim: string(c.ID), Rows: len(c.Messages)})
+		vendors = append(vendors, string(c.Vendor))
+	}
+	attrs := []temporal.SearchAttributeUpdate{workflows.VendorIDKey.ValueSet(vendors)}
+	if len(claims) == 1 {
+		attrs = append(attrs, workflows.CampaignIDKey.ValueSet(string(claims[0].Campaign)))
+	}
+	callCtx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	_, err := r.Temporal.ExecuteWorkflow(callCtx, client.StartWorkflowOptions{
+		ID: workflows.DispatchID(in.Batch), TaskQueue: workflows.QueueCore,
+		StaticSummary:            fmt.Sprintf("%d messages of %d vendors", rows(claims), len(claims)),
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		TypedSearchAttributes:    temporal.NewSearchAttributes(attrs...),
+	}, workflows.DispatchBatch, in)
+	return err
+}

@@ -1,0 +1,33 @@
+// Package redistest gives a test a corner of its own on a shared Redis server.
+package redistest
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kloyst/kloyst-core/internal/testkit/testenv"
+)
+
+// New returns a client and a prefix that no other test uses. Keys under the prefix are deleted when
+// the test ends. Without KLOYST_TEST_REDIS_URL it fails the test.
+func New(t testing.TB) (*redis.Client, string) {
+	t.Helper()
+	opts, err := redis.ParseURL(testenv.Get(t, "KLOYST_TEST_REDIS_URL"))
+	require.NoError(t, err)
+	client := redis.NewClient(opts)
+	require.NoError(t, client.Ping(t.Context()).Err())
+	prefix := "test:" + strings.ToLower(rand.Text()[:12]) + ":"
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		for it := client.Scan(ctx, 0, prefix+"*", 1000).Iterator(); it.Next(ctx); {
+			_ = client.Del(ctx, it.Val()).Err()
+		}
+		_ = client.Close()
+	})
+	return client, prefix
+}

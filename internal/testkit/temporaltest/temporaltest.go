@@ -1,0 +1,36 @@
+// Package temporaltest connects a test to a real Temporal server.
+package temporaltest
+
+import (
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+
+	"github.com/kloyst/kloyst-core/internal/testkit/testenv"
+)
+
+// Options are the client's options for the test server and its namespace, without logs. Without
+// KLOYST_TEST_TEMPORAL_ADDRESS the test fails.
+func Options(t testing.TB) client.Options {
+	t.Helper()
+	return client.Options{
+		HostPort:  testenv.Get(t, "KLOYST_TEST_TEMPORAL_ADDRESS"),
+		Namespace: testenv.Get(t, "KLOYST_TEST_TEMPORAL_NAMESPACE"),
+		Logger:    log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))),
+	}
+}
+
+// New returns a client and a suffix for task queues and workflow ids that no other test uses.
+func New(t testing.TB) (client.Client, string) {
+	t.Helper()
+	c, err := client.DialContext(t.Context(), Options(t))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c, strings.ToLower(rand.Text()[:12])
+}

@@ -1,0 +1,473 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/message"
+	"github.com/kloyst/kloyst-core/internal/domain/money"
+	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/domain/wallet"
+	"github.com/kloyst/kloyst-core/internal/errs"
+)
+
+// ErrClaimGone says that a claim was finished or taken over by a newer lease: the
+// caller holds nothing any more and stops quietly.
+var ErrClaimGone = errs.New(errs.Conflict, "claim.gone", "the claim was finished or taken over")
+
+// SendJob is all that the messages of one claim have in common.
+type SendJob struct {
+	Claim    ClaimID
+	Lease    int32
+	Campaign campaign.ID
+	Month    message.Month
+	Messages []message.ID // still to be sent, ascending
+
+	Status         campaign.State
+	Category       string
+	Parameters     json.RawMessage
+	TemplateName   string
+	Language       string
+	ParameterStyle string // POSITIONAL or NAMED
+	Components     json.RawMessage
+	PhoneNumberID  string
+	RatePerSecond  int
+	TokenCT        []byte
+	WabaRef        string
+	Region         string
+}
+
+// Marked is one message that may now be POSTed, once, within ten seconds.
+type Marked struct {
+	ID         message.ID
+	Attempt    int16
+	Contact    string
+	MobileCT   []byte
+	NameCT     []byte
+	Attributes map[string]string
+	Price      money.Micros
+}
+
+// SendResult is what became of one marked message.
+type SendResult struct {
+	ID      message.ID
+	Attempt int16
+	Price   money.Micros
+
+	// Status is SENT, FAILED or UNKNOWN; SENDING means that nothing left and the
+	// attempt is forgotten, to be tried again at RetryAt.
+	Status  message.Status
+	Wamid   string
+	Code    int
+	Title   string
+	Details string
+	Class   string    // cause class, for the dead letters
+	RetryAt time.Time // zero: final
+}
+
+// BeginSend takes the next lease of a claim, kept for keep, and turns what an earlier
+// lease left on the wire into UNKNOWN until grace after it was marked.
+//
+// Errors: claim.gone.
+func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep, grace time.Duration) (SendJob, error) {
+	job := SendJob{Claim: claim}
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		var ids []int64
+		row := tx.QueryRow(ctx, s.sql("SendBegin"), pgx.StrictNamedArgs{"vendor_id": v, "claim_id": claim, "keep": keep})
+		if err := row.Scan(&job.Lease, &job.Campaign, &job.Month, &ids); err != nil {
+			return orNotFound(err, ErrClaimGone)
+		}
+		rows, err := tx.Query(ctx, s.sql("SendOrphansUnknown"), pgx.StrictNamedArgs{
+			"vendor_id": v, "claim_id": claim, "month": job.Month, "message_ids": ids, "grace": grace,
+		})
+		if err != nil {
+			return err
+		}
+		lost, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil {
+			return err
+		}
+		if err := s.progress(ctx, tx, v, job, lost, keep); err != nil {
+			return err
+		}
+		gone := make(map[int64]bool, len(lost))
+		for _, m := range lost {
+			gone[m] = true
+		}
+		for _, m := range ids {
+			if !gone[m] {
+				job.Messages = append(job.Messages, message.ID(m))
+			}
+		}
+		return tx.QueryRow(ctx, s.sql("SendJob"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": job.Campaign}).Scan(
+			&job.Status, &job.Category, &job.Parameters, &job.TemplateName, &job.Language, &job.ParameterStyle, &job.Components,
+			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region)
+	})
+	return job, err
+}
+
+// MarkSending moves ids to SENDING with a new attempt each and returns those that
+// were: nothing while the campaign is not running, none that is suppressed, none
+// that has an attempt under way. suppressed counts those that ended here.
+//
+// Errors: claim.gone when a newer lease exists.
+func (s *Store) MarkSending(ctx context.Context, v vendor.ID, job SendJob, ids []message.ID) (marked []Marked, suppressed int, err error) {
+	err = s.inTx(ctx, v, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, s.sql("SendMark"), string(v), string(job.Claim), job.Lease, int32(job.Month), ids)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var (
+				m             Marked
+				attributes    []byte
+				stopped, sent bool
+			)
+			if err := rows.Scan(&m.ID, &m.Contact, &m.MobileCT, &m.NameCT, &attributes, &m.Price, &m.Attempt, &stopped, &sent); err != nil {
+				return err
+			}
+			if len(attributes) > 0 {
+				if err := json.Unmarshal(attributes, &m.Attributes); err != nil {
+					return errs.Wrap(errs.Internal, "store.bad_attributes", "a message's attributes cannot be read", err)
+				}
+			}
+			switch {
+			case stopped:
+				suppressed++
+			case sent:
+				marked = append(marked, m)
+			}
+		}
+		return rows.Err()
+	})
+	return marked, suppressed, err
+}
+
+// SendState tells why a mark returned nothing: the campaign's state now.
+//
+// Errors: claim.gone.
+func (s *Store) SendState(ctx context.Context, v vendor.ID, job SendJob) (campaign.State, error) {
+	var (
+		state  campaign.State
+		leased bool
+	)
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, s.sql("SendStatus"), pgx.StrictNamedArgs{
+			"vendor_id": v, "campaign_id": job.Campaign, "claim_id": job.Claim, "lease": job.Lease,
+		}).Scan(&state, &leased)
+	})
+	if err == nil && !leased {
+		err = ErrClaimGone
+	}
+	return state, err
+}
+
+// RecordSends writes what became of marked messages and captures the price of those
+// sent, in one transaction. results are sorted by message; each message once. step
+// numbers the calls of one lease from zero: it makes the capture's reference.
+func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, results []SendResult, step int, keep, grace time.Duration) error {
+	batch := newRecordBatch(results)
+	return s.inTx(ctx, v, func(tx pgx.Tx) error {
+		captured, err := s.recordAnswers(ctx, tx, v, job, batch)
+		if err != nil {
+			return err
+		}
+		if err := s.recordLeftovers(ctx, tx, v, job, batch, grace); err != nil {
+			return err
+		}
+		if err := s.adoptOrphans(ctx, tx, v, job, batch); err != nil {
+			return err
+		}
+		if captured > 0 {
+			if _, err := s.postTx(ctx, tx, v, wallet.Capture(string(job.Campaign), captureReference(job, step), captured)); err != nil {
+				return err
+			}
+		}
+		if err := s.requeue(ctx, tx, v, job, batch.backIDs, batch.backAt); err != nil {
+			return err
+		}
+		if err := s.progress(ctx, tx, v, job, batch.allIDs, keep); err != nil {
+			return err
+		}
+		// The number's window has room again: its vendor's turn wants a look.
+		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
+		return err
+	})
+}
+
+func captureReference(job SendJob, step int) string {
+	return "capture/" + string(job.Claim) + "/" + itoa(int(job.Lease)) + "/" + itoa(step)
+}
+
+// recordBatch is results turned into the parallel arrays the statements take.
+type recordBatch struct {
+	answers []SendResult // have a place in the lattice
+	unknown []SendResult
+	dead    []SendResult
+	forget  []SendResult
+	allIDs  []int64
+	backIDs []int64
+	backAt  []time.Time
+	wamids  map[string]SendResult
+}
+
+func newRecordBatch(results []SendResult) recordBatch {
+	b := recordBatch{wamids: map[string]SendResult{}}
+	for _, r := range results {
+		b.allIDs = append(b.allIDs, int64(r.ID))
+		if !r.RetryAt.IsZero() {
+			b.backIDs, b.backAt = append(b.backIDs, int64(r.ID)), append(b.backAt, r.RetryAt)
+		}
+		if r.Status == message.Sending {
+			b.forget = append(b.forget, r)
+			continue
+		}
+		b.answers = append(b.answers, r)
+		switch {
+		case r.Status == message.Unknown:
+			b.unknown = append(b.unknown, r)
+		case r.Status == message.Failed && r.RetryAt.IsZero():
+			b.dead = append(b.dead, r)
+		case r.Wamid != "":
+			b.wamids[r.Wamid] = r
+		}
+	}
+	return b
+}
+
+func (s *Store) recordAnswers(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch) (money.Micros, error) {
+	if len(b.answers) == 0 {
+		return 0, nil
+	}
+	n := len(b.answers)
+	ids, attempts, statuses := make([]int64, n), make([]int16, n), make([]string, n)
+	wamids, titles, details := make([]*string, n), make([]*string, n), make([]*string, n)
+	codes, retries, prices := make([]*int32, n), make([]*time.Time, n), make([]int64, n)
+	for i, r := range b.answers {
+		ids[i], attempts[i], statuses[i], prices[i] = int64(r.ID), r.Attempt, string(r.Status), int64(r.Price)
+		wamids[i], titles[i], details[i] = orNull(r.Wamid), orNull(r.Title), orNull(r.Details)
+		if r.Code != 0 {
+			codes[i] = new(int32(r.Code))
+		}
+		if !r.RetryAt.IsZero() {
+			retries[i] = &r.RetryAt
+		}
+	}
+	var captured money.Micros
+	err := tx.QueryRow(ctx, s.sql("SendRecord"), string(v), int32(job.Month), ids, attempts, statuses, wamids,
+		codes, titles, details, retries, prices).Scan(&captured)
+	return captured, err
+}
+
+func (s *Store) recordLeftovers(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch, grace time.Duration) error {
+	if len(b.forget) > 0 {
+		ids, attempts := refs(b.forget)
+		if _, err := tx.Exec(ctx, s.sql("SendForget"), pgx.StrictNamedArgs{
+			"vendor_id": v, "month": job.Month, "message_ids": ids, "attempts": attempts,
+		}); err != nil {
+			return err
+		}
+	}
+	if len(b.unknown) > 0 {
+		ids, attempts := refs(b.unknown)
+		if _, err := tx.Exec(ctx, s.sql("SendUnknownInsert"), pgx.StrictNamedArgs{
+			"vendor_id": v, "month": job.Month, "campaign_id": job.Campaign, "grace": grace, "message_ids": ids, "attempts": attempts,
+		}); err != nil {
+			return err
+		}
+	}
+	if job.Lease > 1 { // an earlier lease may have given these up as unknown
+		if _, err := tx.Exec(ctx, s.sql("SendUnknownSettled"), pgx.StrictNamedArgs{
+			"vendor_id": v, "month": job.Month, "message_ids": b.allIDs,
+		}); err != nil {
+			return err
+		}
+	}
+	return s.bury(ctx, tx, v, job.Campaign, job.Month, b.dead)
+}
+
+// bury puts final failures into the dead letters, once each.
+func (s *Store) bury(ctx context.Context, tx pgx.Tx, v vendor.ID, c campaign.ID, month message.Month, dead []SendResult) error {
+	if len(dead) == 0 {
+		return nil
+	}
+	ids, attempts := refs(dead)
+	classes, codes, reasons := make([]string, len(dead)), make([]int32, len(dead)), make([]string, len(dead))
+	for i, r := range dead {
+		classes[i], codes[i], reasons[i] = r.Class, int32(r.Code), r.Title
+	}
+	_, err := tx.Exec(ctx, s.sql("SendDeadLetters"), pgx.StrictNamedArgs{
+		"vendor_id": v, "campaign_id": c, "month": month, "message_ids": ids, "attempts": attempts,
+		"classes": classes, "codes": codes, "reasons": reasons,
+	})
+	return err
+}
+
+func refs(results []SendResult) (ids []int64, attempts []int16) {
+	for _, r := range results {
+		ids, attempts = append(ids, int64(r.ID)), append(attempts, r.Attempt)
+	}
+	return ids, attempts
+}
+
+// orNull is SQL's null for empty text.
+func orNull[T ~string](s T) *string {
+	if s == "" {
+		return nil
+	}
+	return new(string(s))
+}
+
+// adoptOrphans merges statuses that came before this record, parked under the wamid.
+func (s *Store) adoptOrphans(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch) error {
+	if len(b.wamids) == 0 {
+		return nil
+	}
+	wamids := make([]string, 0, len(b.wamids))
+	for w := range b.wamids {
+		wamids = append(wamids, w)
+	}
+	rows, err := tx.Query(ctx, s.sql("OrphanTake"), pgx.StrictNamedArgs{"vendor_id": v, "wamids": wamids})
+	if err != nil {
+		return err
+	}
+	statuses, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (StatusUpdate, error) {
+		u, err := scanOrphan(row)
+		r := b.wamids[u.Wamid]
+		u.Vendor, u.Ref = v, message.Ref{Month: job.Month, Message: r.ID, Attempt: r.Attempt}
+		return u, err
+	})
+	if err != nil || len(statuses) == 0 {
+		return err
+	}
+	return s.mergeStatuses(ctx, tx, statuses)
+}
+
+// requeue gives rows of the claim back to their lane.
+func (s *Store) requeue(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, ids []int64, at []time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, s.sql("SendRequeue"), pgx.StrictNamedArgs{
+		"vendor_id": v, "claim_id": job.Claim, "message_ids": ids, "available_at": at,
+	})
+	return err
+}
+
+// progress takes done rows out of the claim.
+func (s *Store) progress(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, done []int64, keep time.Duration) error {
+	if done == nil {
+		done = []int64{}
+	}
+	tag, err := tx.Exec(ctx, s.sql("SendProgress"), pgx.StrictNamedArgs{
+		"vendor_id": v, "claim_id": job.Claim, "lease": job.Lease, "done_ids": done, "keep": keep,
+	})
+	_ = tag // a newer lease holds the claim: what we know is recorded all the same
+	return err
+}
+
+// ReturnRows gives rows that were not marked back to their lane, due at `at`.
+func (s *Store) ReturnRows(ctx context.Context, v vendor.ID, job SendJob, ids []message.ID, at time.Time) error {
+	raw, due := make([]int64, len(ids)), make([]time.Time, len(ids))
+	for i, m := range ids {
+		raw[i], due[i] = int64(m), at
+	}
+	return s.inTx(ctx, v, func(tx pgx.Tx) error {
+		if err := s.requeue(ctx, tx, v, job, raw, due); err != nil {
+			return err
+		}
+		if err := s.progress(ctx, tx, v, job, raw, time.Minute); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": at})
+		return err
+	})
+}
+
+// CancelRows ends rows of a cancelled campaign that never left.
+func (s *Store) CancelRows(ctx context.Context, v vendor.ID, job SendJob, ids []message.ID) error {
+	raw := make([]int64, len(ids))
+	for i, m := range ids {
+		raw[i] = int64(m)
+	}
+	return s.inTx(ctx, v, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.sql("SendCancelRows"), pgx.StrictNamedArgs{
+			"vendor_id": v, "month": job.Month, "message_ids": raw,
+		}); err != nil {
+			return err
+		}
+		return s.progress(ctx, tx, v, job, raw, time.Minute)
+	})
+}
+
+// EndSend closes the claim; whoever closes a drained campaign's last one rings for its end.
+func (s *Store) EndSend(ctx context.Context, v vendor.ID, job SendJob) error {
+	return s.inTx(ctx, v, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.sql("SendEnd"), pgx.StrictNamedArgs{
+			"vendor_id": v, "claim_id": job.Claim, "lease": job.Lease,
+		}); err != nil {
+			return err
+		}
+		if err := s.ringWhenDrained(ctx, tx, v, job.Campaign); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
+		return err
+	})
+}
+
+// ringWhenDrained emits the one event that ends a campaign, when nothing of it is left.
+func (s *Store) ringWhenDrained(ctx context.Context, tx pgx.Tx, v vendor.ID, c campaign.ID) error {
+	var drained bool
+	err := tx.QueryRow(ctx, s.sql("CampaignDrained"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(&drained)
+	if err != nil || !drained {
+		return err
+	}
+	return s.enqueue(ctx, tx, v, "campaign.drained", string(c))
+}
+
+// StatusUpdate is what one webhook status says of one attempt. Times that are zero are
+// not told. Ref is zero while only the wamid is known.
+type StatusUpdate struct {
+	Vendor        vendor.ID
+	Ref           message.Ref
+	PhoneNumberID string
+	Wamid         string
+	Status        message.Status
+	At            time.Time
+	Code          int
+	Title         string
+	Details       string
+	Category      string // what Meta says it billed
+	PricingType   string
+}
+
+func scanOrphan(row pgx.CollectableRow) (StatusUpdate, error) {
+	var (
+		u              StatusUpdate
+		code           *int32
+		title, details *string
+	)
+	if err := row.Scan(&u.Wamid, &u.Status, &u.At, &code, &title, &details); err != nil {
+		return u, err
+	}
+	u.fill(code, title, details)
+	return u, nil
+}
+
+func (u *StatusUpdate) fill(code *int32, title, details *string) {
+	if code != nil {
+		u.Code = int(*code)
+	}
+	if title != nil {
+		u.Title = *title
+	}
+	if details != nil {
+		u.Details = *details
+	}
+}

@@ -1,0 +1,222 @@
+-- name: SendBegin
+-- Takes the next lease of the claim: whoever held an older one can write no more.
+UPDATE outbox_claims SET lease = lease + 1, claimed_until = now() + @keep
+WHERE vendor_id = @vendor_id AND id = @claim_id
+RETURNING lease, campaign_id, month, message_ids;
+
+-- name: SendOrphansUnknown
+-- What an earlier lease marked and never recorded may have left: its outcome is unknown.
+WITH lost AS (
+    SELECT a.message_id, a.attempt, a.month, a.campaign_id, a.sending_at FROM message_attempts a
+    WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = ANY(@message_ids)
+      AND a.claim_id = @claim_id AND a.status = 'SENDING'
+    ORDER BY a.message_id, a.attempt FOR UPDATE
+), moved AS (
+    UPDATE message_attempts a SET status = 'UNKNOWN' FROM lost
+    WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = lost.message_id AND a.attempt = lost.attempt
+)
+INSERT INTO unknown_attempts (vendor_id, message_id, attempt, month, campaign_id, settle_at)
+SELECT @vendor_id, message_id, attempt, month, campaign_id, sending_at + @grace FROM lost
+ON CONFLICT DO NOTHING
+RETURNING message_id;
+
+-- name: SendJob
+SELECT c.status, c.category, c.parameters, t.name AS template_name, t.language, t.parameter_format, t.components,
+       n.phone_number_id, n.rate_per_second, w.token_ct, w.id AS waba_ref, v.default_region
+FROM campaigns c
+JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
+JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
+JOIN wabas w ON w.vendor_id = n.vendor_id AND w.id = n.waba_ref
+JOIN vendors v ON v.vendor_id = c.vendor_id
+WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id;
+
+-- name: SendMark
+-- The one gate to the wire: only what this returns as marked is POSTed. The campaign's
+-- row is locked shared, so a pause or cancel waits for marks and then stops all later ones.
+-- $1 vendor, $2 claim, $3 lease, $4 month, $5 message ids
+WITH claim AS (
+    SELECT c.campaign_id FROM outbox_claims c WHERE c.vendor_id = $1 AND c.id = $2 AND c.lease = $3 FOR SHARE
+), running AS (
+    SELECT c.id, c.category FROM campaigns c
+    WHERE c.vendor_id = $1 AND c.id = (SELECT campaign_id FROM claim) AND c.status = 'RUNNING' FOR SHARE
+), due AS (
+    SELECT m.id, m.contact_id, m.mobile_ct, m.name_ct, m.attributes, m.price_micros,
+           (COALESCE(a.attempt, 0) + 1)::smallint AS attempt, r.id AS campaign_id,
+           EXISTS (
+               SELECT 1 FROM suppressions s
+               WHERE s.vendor_id = $1 AND s.lifted_at IS NULL AND (s.scope = 'ALL' OR s.scope = r.category)
+                 AND s.identity_hash IN (
+                     SELECT m.recipient_hash UNION ALL
+                     SELECT i.identity_hash FROM contact_identities i WHERE i.vendor_id = $1 AND i.contact_id = m.contact_id)
+           ) AS suppressed
+    FROM running r CROSS JOIN message_logs m
+    LEFT JOIN LATERAL (
+        SELECT a.attempt, a.status, a.retry_at FROM message_attempts a
+        WHERE a.vendor_id = $1 AND a.month = $4 AND a.message_id = m.id ORDER BY a.attempt DESC LIMIT 1) a ON true
+    WHERE m.vendor_id = $1 AND m.month = $4 AND m.id = ANY($5::bigint[]) AND m.outcome IS NULL
+      AND (a.attempt IS NULL OR (a.status = 'FAILED' AND a.retry_at IS NOT NULL))
+), stopped AS (
+    UPDATE message_logs m SET outcome = 'SUPPRESSED', outcome_at = now() FROM due
+    WHERE due.suppressed AND m.vendor_id = $1 AND m.month = $4 AND m.id = due.id
+), marked AS (
+    INSERT INTO message_attempts (vendor_id, message_id, attempt, month, campaign_id, claim_id, status)
+    SELECT $1, due.id, due.attempt, $4, due.campaign_id, $2, 'SENDING' FROM due WHERE NOT due.suppressed ORDER BY due.id
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+)
+SELECT due.id, due.contact_id, due.mobile_ct, due.name_ct, due.attributes, due.price_micros, due.attempt, due.suppressed,
+       due.id IN (SELECT message_id FROM marked) AS marked
+FROM due ORDER BY due.id;
+
+-- name: SendStatus
+-- Why a mark returned nothing: the campaign's status, and whether the lease is still ours.
+SELECT c.status, EXISTS (SELECT 1 FROM outbox_claims k WHERE k.vendor_id = @vendor_id AND k.id = @claim_id AND k.lease = @lease) AS leased
+FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id;
+
+-- name: SendRecord
+-- What Meta answered, merged with what its webhooks may already have said. Captures a
+-- message's own price once. $1 vendor, $2 month, $3.. parallel arrays, sorted by message.
+WITH r AS (
+    SELECT * FROM unnest($3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[],
+                         $10::timestamptz[], $11::bigint[])
+        AS r(message_id, attempt, status, wamid, code, title, details, retry_at, price_micros)
+), old AS (
+    SELECT a.message_id, a.attempt, a.status, a.captured_micros FROM message_attempts a JOIN r USING (message_id, attempt)
+    WHERE a.vendor_id = $1 AND a.month = $2 ORDER BY a.message_id, a.attempt FOR UPDATE OF a
+), merged AS (
+    SELECT r.*, old.captured_micros AS captured_before,
+           CASE WHEN message_rank(r.status) > message_rank(old.status) THEN r.status ELSE old.status END AS now_status
+    FROM r JOIN old USING (message_id, attempt)
+), done AS (
+    UPDATE message_attempts a SET
+        status = m.now_status,
+        wamid = COALESCE(m.wamid, a.wamid),
+        sent_at = CASE WHEN m.status = 'SENT' THEN COALESCE(a.sent_at, now()) ELSE a.sent_at END,
+        failed_at = CASE WHEN m.now_status = 'FAILED' THEN COALESCE(a.failed_at, now()) ELSE a.failed_at END,
+        error_code = COALESCE(m.code, a.error_code), error_title = COALESCE(m.title, a.error_title),
+        error_details = COALESCE(m.details, a.error_details),
+        retry_at = CASE WHEN m.now_status = 'FAILED' THEN m.retry_at END,
+        captured_micros = CASE WHEN m.captured_before = 0 AND m.now_status IN ('SENT', 'DELIVERED', 'READ')
+                               THEN m.price_micros ELSE m.captured_before END
+    FROM merged m
+    WHERE a.vendor_id = $1 AND a.month = $2 AND a.message_id = m.message_id AND a.attempt = m.attempt
+    RETURNING a.message_id, a.captured_micros, m.captured_before
+)
+SELECT COALESCE(sum(captured_micros - captured_before), 0)::bigint AS captured_micros FROM done;
+
+-- name: SendForget
+-- Attempts that did not happen (throttled, never left): they cost the message nothing.
+DELETE FROM message_attempts a USING unnest(@message_ids::bigint[], @attempts::smallint[]) AS r(message_id, attempt)
+WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = r.message_id AND a.attempt = r.attempt AND a.status = 'SENDING';
+
+-- name: SendUnknownInsert
+INSERT INTO unknown_attempts (vendor_id, message_id, attempt, month, campaign_id, settle_at)
+SELECT @vendor_id, r.message_id, r.attempt, @month, @campaign_id, now() + @grace
+FROM unnest(@message_ids::bigint[], @attempts::smallint[]) AS r(message_id, attempt)
+JOIN message_attempts a ON a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = r.message_id AND a.attempt = r.attempt
+WHERE a.status = 'UNKNOWN'
+ON CONFLICT DO NOTHING;
+
+-- name: SendUnknownSettled
+-- A record that came after all: the attempt need not wait for a webhook.
+DELETE FROM unknown_attempts WHERE vendor_id = @vendor_id AND month = @month AND message_id = ANY(@message_ids)
+  AND NOT EXISTS (SELECT 1 FROM message_attempts a WHERE a.vendor_id = @vendor_id AND a.month = @month
+                  AND a.message_id = unknown_attempts.message_id AND a.attempt = unknown_attempts.attempt AND a.status = 'UNKNOWN');
+
+-- name: SendDeadLetters
+INSERT INTO dead_letters (vendor_id, id, source, campaign_id, message_id, attempt, month, cause_class, code, reason)
+SELECT @vendor_id, gen_random_uuid(), 'MESSAGE', @campaign_id, r.message_id, r.attempt, @month, r.cause_class, r.code, r.reason
+FROM unnest(@message_ids::bigint[], @attempts::smallint[], @classes::text[], @codes::integer[], @reasons::text[])
+    AS r(message_id, attempt, cause_class, code, reason)
+ON CONFLICT (vendor_id, message_id, attempt) WHERE source = 'MESSAGE' DO NOTHING;
+
+-- name: SendRequeue
+-- Rows of the claim go back to their lane, unless the campaign was cancelled meanwhile.
+INSERT INTO outbox_events (vendor_id, lane_id, kind, message_id, available_at)
+SELECT @vendor_id, k.lane_id, 'message', r.message_id, r.available_at
+FROM unnest(@message_ids::bigint[], @available_at::timestamptz[]) AS r(message_id, available_at)
+JOIN outbox_claims k ON k.vendor_id = @vendor_id AND k.id = @claim_id
+ORDER BY r.message_id
+ON CONFLICT (vendor_id, message_id) WHERE message_id IS NOT NULL DO NOTHING;
+
+-- name: SendProgress
+-- What is settled leaves the claim: what it holds is what is in flight.
+UPDATE outbox_claims SET
+    message_ids = ARRAY(SELECT x FROM unnest(message_ids) x WHERE x <> ALL(@done_ids::bigint[]) ORDER BY x),
+    open_rows = GREATEST(open_rows - cardinality(@done_ids::bigint[]), 0),
+    claimed_until = GREATEST(claimed_until, now() + @keep)
+WHERE vendor_id = @vendor_id AND id = @claim_id AND lease = @lease;
+
+-- name: SendEnd
+DELETE FROM outbox_claims WHERE vendor_id = @vendor_id AND id = @claim_id AND lease = @lease RETURNING campaign_id;
+
+-- name: SendCancelRows
+UPDATE message_logs SET outcome = 'CANCELLED', outcome_at = now()
+WHERE vendor_id = @vendor_id AND month = @month AND id = ANY(@message_ids) AND outcome IS NULL;
+
+-- name: CampaignDrained
+SELECT campaign_drained(@vendor_id, @campaign_id);
+
+-- name: OrphanTake
+DELETE FROM orphan_statuses WHERE vendor_id = @vendor_id AND wamid = ANY(@wamids)
+RETURNING wamid, status, happened_at, error_code, error_title, error_details;
+
+-- name: OrphanTakeKnown
+-- Parked statuses whose send has been recorded since.
+WITH known AS (
+    SELECT o.wamid, o.status, a.message_id, a.attempt, a.month FROM orphan_statuses o
+    JOIN message_attempts a ON a.vendor_id = o.vendor_id AND a.wamid = o.wamid
+    WHERE o.vendor_id = @vendor_id ORDER BY o.wamid, o.status LIMIT 1000
+)
+DELETE FROM orphan_statuses o USING known
+WHERE o.vendor_id = @vendor_id AND o.wamid = known.wamid AND o.status = known.status
+RETURNING o.wamid, o.status, o.happened_at, o.error_code, o.error_title, o.error_details, known.message_id, known.attempt, known.month;
+
+-- name: StatusMerge
+-- Statuses told by webhooks, at most one row per attempt, merged into the lattice. Many
+-- vendors in one statement; rows are locked in primary-key order. What follows in
+-- money or completion is enqueued by the caller from what this returns.
+WITH s AS (
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::integer[], $5::text[], $6::text[],
+                         $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[],
+                         $11::integer[], $12::text[], $13::text[], $14::text[], $15::text[])
+        AS s(vendor_id, message_id, attempt, month, status, wamid, sent_at, delivered_at, read_at, failed_at,
+             code, title, details, meta_category, meta_pricing)
+), old AS (
+    SELECT a.vendor_id, a.message_id, a.attempt, a.month, a.status FROM message_attempts a
+    JOIN s USING (vendor_id, message_id, attempt, month)
+    ORDER BY a.vendor_id, a.message_id, a.attempt FOR UPDATE OF a
+)
+UPDATE message_attempts a SET
+    status = CASE WHEN message_rank(s.status) > message_rank(old.status) THEN s.status ELSE old.status END,
+    wamid = COALESCE(a.wamid, s.wamid),
+    sent_at = COALESCE(a.sent_at, s.sent_at), delivered_at = COALESCE(a.delivered_at, s.delivered_at),
+    read_at = COALESCE(a.read_at, s.read_at), failed_at = COALESCE(a.failed_at, s.failed_at),
+    error_code = COALESCE(s.code, a.error_code), error_title = COALESCE(s.title, a.error_title),
+    error_details = COALESCE(s.details, a.error_details),
+    meta_category = COALESCE(s.meta_category, a.meta_category), meta_pricing = COALESCE(s.meta_pricing, a.meta_pricing)
+FROM s JOIN old USING (vendor_id, message_id, attempt, month)
+WHERE a.vendor_id = s.vendor_id AND a.message_id = s.message_id AND a.attempt = s.attempt AND a.month = s.month
+RETURNING a.vendor_id, a.message_id, a.attempt, a.month, a.campaign_id, old.status AS before, a.status AS after;
+
+-- name: StatusRoute
+SELECT phone_number_id, vendor_id FROM sender_numbers WHERE phone_number_id = ANY(@phone_number_ids);
+
+-- name: StatusByWamid
+SELECT a.vendor_id, a.wamid, a.message_id, a.attempt, a.month
+FROM message_attempts a JOIN unnest(@vendor_ids::uuid[], @wamids::text[]) AS w(vendor_id, wamid)
+  ON a.vendor_id = w.vendor_id AND a.wamid = w.wamid;
+
+-- name: StatusPark
+INSERT INTO orphan_statuses (vendor_id, wamid, status, happened_at, error_code, error_title, error_details)
+SELECT * FROM unnest(@vendor_ids::uuid[], @wamids::text[], @statuses::text[], @happened_at::timestamptz[],
+                     @codes::integer[], @titles::text[], @details::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: StatusSettle
+INSERT INTO settlements (vendor_id, message_id, attempt, month, campaign_id)
+SELECT * FROM unnest(@vendor_ids::uuid[], @message_ids::bigint[], @attempts::smallint[], @months::integer[], @campaign_ids::uuid[])
+ON CONFLICT DO NOTHING;
+
+-- name: IntakeInsert
+INSERT INTO webhook_intakes (id, requests, unrouted, bodies_ct) VALUES (@id, @requests, @unrouted, @bodies_ct);

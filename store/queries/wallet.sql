@@ -1,0 +1,106 @@
+-- name: WalletByVendor
+-- What can be spent, and what all campaigns together hold.
+SELECT w.currency,
+       COALESCE((SELECT a.balance_micros FROM ledger_accounts a WHERE a.vendor_id = w.vendor_id AND a.kind = 'WALLET'), 0)::bigint AS balance_micros,
+       COALESCE((SELECT sum(a.balance_micros) FROM ledger_accounts a WHERE a.vendor_id = w.vendor_id AND a.kind = 'HOLD'), 0)::bigint AS held_micros
+FROM wallets w WHERE w.vendor_id = @vendor_id;
+
+-- name: LedgerTransactionsInsert
+-- Each reference once; sorted, so that two writers of the same references wait for each
+-- other instead of locking each other out.
+INSERT INTO ledger_transactions (vendor_id, id, kind, reference, campaign_id, actor)
+SELECT @vendor_id, p.id, p.kind, p.reference, p.campaign_id, p.actor
+FROM unnest(@ids::uuid[], @kinds::text[], @refs::text[], @campaigns::uuid[], @actors::text[])
+    AS p(id, kind, reference, campaign_id, actor)
+ORDER BY p.reference
+ON CONFLICT (vendor_id, reference) DO NOTHING
+RETURNING reference;
+
+-- name: LedgerTransactionsByReference
+-- What earlier postings of these references were.
+SELECT t.reference, t.kind, t.campaign_id,
+       (SELECT sum(e.amount_micros) FROM ledger_entries e JOIN ledger_accounts a ON a.vendor_id = e.vendor_id AND a.id = e.account_id
+        WHERE e.vendor_id = t.vendor_id AND e.transaction_id = t.id AND e.amount_micros > 0)::bigint AS amount_micros
+FROM ledger_transactions t
+WHERE t.vendor_id = @vendor_id AND t.reference = ANY(@refs::text[]);
+
+-- name: LedgerAccountsLock
+-- Accounts are always locked in primary-key order, all of a transaction's at once.
+SELECT a.id, a.kind, a.campaign_id, a.balance_micros
+FROM ledger_accounts a
+JOIN unnest(@kinds::text[], @campaigns::uuid[]) AS w(kind, campaign_id)
+  ON a.kind = w.kind AND a.campaign_id IS NOT DISTINCT FROM w.campaign_id
+WHERE a.vendor_id = @vendor_id
+ORDER BY a.id FOR UPDATE OF a;
+
+-- name: LedgerAccountsInsert
+INSERT INTO ledger_accounts (vendor_id, id, kind, campaign_id, currency)
+SELECT w.vendor_id, p.id, p.kind, p.campaign_id, w.currency
+FROM wallets w, unnest(@ids::uuid[], @kinds::text[], @campaigns::uuid[]) AS p(id, kind, campaign_id)
+WHERE w.vendor_id = @vendor_id
+ORDER BY p.id
+ON CONFLICT (vendor_id, kind, campaign_id) DO NOTHING;
+
+-- name: LedgerPost
+-- Entries and balances in one statement: one cannot be written without the other.
+WITH e AS (
+    SELECT * FROM unnest(@transaction_ids::uuid[], @lines::smallint[], @account_ids::uuid[], @amounts::bigint[])
+        AS e(transaction_id, line, account_id, amount_micros)
+), made AS (
+    INSERT INTO ledger_entries (vendor_id, transaction_id, line, account_id, amount_micros)
+    SELECT @vendor_id, e.transaction_id, e.line, e.account_id, e.amount_micros FROM e
+)
+UPDATE ledger_accounts a SET balance_micros = a.balance_micros + d.amount_micros
+FROM (SELECT account_id, sum(amount_micros)::bigint AS amount_micros FROM e GROUP BY account_id) d
+WHERE a.vendor_id = @vendor_id AND a.id = d.account_id;
+
+-- name: LedgerTransactionList
+-- Newest first; ids are made in time order. amount is what the wallet itself gained or
+-- lost, moved what went from one account to another.
+SELECT t.id, t.kind, t.reference, t.campaign_id, t.actor, t.created_at,
+       COALESCE(sum(e.amount_micros) FILTER (WHERE a.kind = 'WALLET'), 0)::bigint AS amount_micros,
+       COALESCE(sum(e.amount_micros) FILTER (WHERE e.amount_micros > 0), 0)::bigint AS moved_micros
+FROM (SELECT t.id, t.vendor_id, t.kind, t.reference, t.campaign_id, t.actor, t.created_at FROM ledger_transactions t
+      WHERE t.vendor_id = @vendor_id AND (@before::uuid IS NULL OR t.id < @before::uuid)
+        AND (@campaign_id::uuid IS NULL OR t.campaign_id = @campaign_id::uuid)
+      ORDER BY t.id DESC LIMIT @max_rows) t
+JOIN ledger_entries e ON e.vendor_id = t.vendor_id AND e.transaction_id = t.id
+JOIN ledger_accounts a ON a.vendor_id = e.vendor_id AND a.id = e.account_id
+GROUP BY t.id, t.kind, t.reference, t.campaign_id, t.actor, t.created_at
+ORDER BY t.id DESC;
+
+-- name: LedgerByCampaign
+-- What happened to one campaign's money, by kind of posting.
+SELECT t.kind, sum(e.amount_micros)::bigint AS amount_micros
+FROM ledger_transactions t JOIN ledger_entries e ON e.vendor_id = t.vendor_id AND e.transaction_id = t.id
+WHERE t.vendor_id = @vendor_id AND t.campaign_id = @campaign_id AND e.amount_micros > 0
+GROUP BY t.kind;
+
+-- name: LedgerReconcile
+-- Every account's balance against its entries.
+SELECT a.kind, a.campaign_id, a.balance_micros, COALESCE(sum(e.amount_micros), 0)::bigint AS entries_micros, c.finished_at IS NOT NULL AS finished
+FROM ledger_accounts a
+LEFT JOIN ledger_entries e ON e.vendor_id = a.vendor_id AND e.account_id = a.id
+LEFT JOIN campaigns c ON c.vendor_id = a.vendor_id AND c.id = a.campaign_id
+WHERE a.vendor_id = @vendor_id
+GROUP BY a.id, a.kind, a.campaign_id, a.balance_micros, c.finished_at
+ORDER BY a.id;
+
+-- name: LedgerUnbalanced
+-- Transactions whose entries do not add up to nothing, or that have none.
+SELECT count(*) FROM (
+    SELECT t.id FROM ledger_transactions t LEFT JOIN ledger_entries e ON e.vendor_id = t.vendor_id AND e.transaction_id = t.id
+    WHERE t.vendor_id = @vendor_id GROUP BY t.id HAVING COALESCE(sum(e.amount_micros), 1) <> 0) x;
+
+-- name: LedgerUncharged
+-- Captured less refunded by the ledger, against what the messages say, by campaign;
+-- campaign-level lines are charged apart, under their own reference.
+SELECT COALESCE(sum(abs(x.ledger_micros - x.messages_micros)), 0)::bigint FROM (
+    SELECT c.id,
+           COALESCE((SELECT sum(CASE WHEN t.kind = 'REFUND' THEN -e.amount_micros ELSE e.amount_micros END)
+                     FROM ledger_transactions t JOIN ledger_entries e ON e.vendor_id = t.vendor_id AND e.transaction_id = t.id
+                     WHERE t.vendor_id = c.vendor_id AND t.campaign_id = c.id AND t.kind IN ('CAPTURE', 'REFUND')
+                       AND t.reference <> 'fees/' || c.id AND e.amount_micros > 0), 0) AS ledger_micros,
+           COALESCE((SELECT sum(a.captured_micros - a.refunded_micros) FROM message_attempts a
+                     WHERE a.vendor_id = c.vendor_id AND a.month = c.month AND a.campaign_id = c.id), 0) AS messages_micros
+    FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.month IS NOT NULL) x;

@@ -1,0 +1,143 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/kloyst/kloyst-core/activities"
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+)
+
+// CampaignDispatchInput names the campaign. It lives in histories: add fields, never
+// rename or remove one.
+type CampaignDispatchInput struct {
+	Vendor   vendor.ID   `json:"vendor"`
+	Campaign campaign.ID `json:"campaign"`
+}
+
+// CampaignDispatchResult is how the campaign ended.
+type CampaignDispatchResult struct {
+	Status   campaign.State `json:"status"`
+	Messages int            `json:"messages"`
+}
+
+// CampaignDispatch is one campaign's life after approval: wait for its time, freeze the
+// audience, open the lanes, wait for the end, close the books. It sends nothing itself:
+// the relay claims the frozen messages. Doorbells make it re-read the campaign's row.
+func CampaignDispatch(ctx workflow.Context, in CampaignDispatchInput) (CampaignDispatchResult, error) {
+	c := campaignRun{
+		ref:  activities.CampaignRef{Vendor: in.Vendor, Campaign: in.Campaign},
+		bell: workflow.GetSignalChannelWithOptions(ctx, SignalChanged, workflow.SignalChannelOptions{Description: "Read the campaign's row again"}),
+	}
+	ctx = workflow.WithActivityOptions(ctx, dispatchOptions())
+	if err := c.read(ctx); err != nil {
+		return CampaignDispatchResult{}, err
+	}
+	if err := c.untilScheduled(ctx); err != nil {
+		return CampaignDispatchResult{}, err
+	}
+	if c.state.Status == campaign.Approved || c.state.Status == campaign.Scheduled || c.state.Status == campaign.Preparing {
+		if err := c.step(ctx, "freeze the audience", c.acts.Freeze); err != nil {
+			return CampaignDispatchResult{}, err
+		}
+	}
+	if c.state.Status == campaign.Preparing {
+		if err := c.step(ctx, "open the lanes", c.acts.Launch); err != nil {
+			return CampaignDispatchResult{}, err
+		}
+	}
+	if err := c.untilFinished(ctx); err != nil {
+		return CampaignDispatchResult{}, err
+	}
+	return CampaignDispatchResult{Status: c.state.Status, Messages: c.state.Messages}, nil
+}
+
+// campaignRun is the workflow's state: what the row said when it was last read.
+type campaignRun struct {
+	acts  *activities.Dispatch // nil: only its method names are used
+	ref   activities.CampaignRef
+	bell  workflow.ReceiveChannel
+	state activities.CampaignState
+}
+
+func dispatchOptions() workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue:           QueueCore,
+		StartToCloseTimeout: 30 * time.Minute, // a million recipients take minutes to freeze
+		HeartbeatTimeout:    30 * time.Second,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
+	}
+}
+
+func (c *campaignRun) read(ctx workflow.Context) error {
+	return c.step(ctx, "read the campaign", c.acts.State)
+}
+
+// step runs an activity that answers with the campaign's state, and shows it.
+func (c *campaignRun) step(ctx workflow.Context, summary string, act any) error {
+	opts := workflow.GetActivityOptions(ctx)
+	opts.Summary = summary
+	var next activities.CampaignState
+	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, opts), act, c.ref).Get(ctx, &next); err != nil {
+		return err
+	}
+	changed := next.Status != c.state.Status || next.HaltReason != c.state.HaltReason
+	c.state = next
+	if !changed {
+		return nil
+	}
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s** · %d messages %s", c.state.Status, c.state.Messages, c.state.HaltReason))
+	updates := []temporal.SearchAttributeUpdate{JobStatusKey.ValueSet(string(c.state.Status)), WaitReasonKey.ValueUnset()}
+	if c.state.HaltReason != "" && c.state.Status == campaign.Halted {
+		updates[1] = WaitReasonKey.ValueSet(c.state.HaltReason)
+	}
+	return workflow.UpsertTypedSearchAttributes(ctx, updates...)
+}
+
+// untilScheduled waits for the campaign's time, or for a change that makes it moot.
+func (c *campaignRun) untilScheduled(ctx workflow.Context) error {
+	for c.state.Status == campaign.Approved || c.state.Status == campaign.Scheduled {
+		wait := c.state.ScheduledAt.Sub(workflow.Now(ctx))
+		if c.state.ScheduledAt.IsZero() || wait <= 0 {
+			return nil
+		}
+		rung, _ := c.bell.ReceiveWithTimeout(ctx, wait, nil)
+		if !rung {
+			return nil
+		}
+		if err := c.read(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untilFinished re-reads the row at every doorbell until the campaign's books are closed.
+func (c *campaignRun) untilFinished(ctx workflow.Context) error {
+	for {
+		if c.state.Status == campaign.Cancelled {
+			opts := workflow.GetActivityOptions(ctx)
+			opts.Summary = "end what has not left"
+			if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, opts), c.acts.CancelRest, c.ref).Get(ctx, nil); err != nil {
+				return err
+			}
+		}
+		var finished bool
+		if err := workflow.ExecuteActivity(ctx, c.acts.Finish, c.ref).Get(ctx, &finished); err != nil {
+			return err
+		}
+		if err := c.read(ctx); err != nil || finished || c.state.Status == campaign.Completed {
+			return err
+		}
+		c.bell.Receive(ctx, nil)
+		for c.bell.ReceiveAsync(nil) { // one look serves every ring so far
+		}
+		if err := c.read(ctx); err != nil {
+			return err
+		}
+	}
+}

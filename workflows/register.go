@@ -1,0 +1,17 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Register names every workflow to a worker or a replayer. Names are part of histories.
+func Register(r worker.WorkflowRegistry) {
+	for name, wf := range map[string]any{
+		"CampaignDispatch": CampaignDispatch,
+		"DispatchBatch":    DispatchBatch,
+		"Settlement":       Settlement,
+	} {
+		r.RegisterWorkflowWithOptions(wf, workflow.RegisterOptions{Name: name})
+	}
+}
