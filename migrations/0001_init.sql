@@ -909,6 +909,9 @@ REVOKE ALL ON FUNCTION message_partitions_ensure(integer), auth_user_by_email(te
 GRANT EXECUTE ON FUNCTION message_partitions_ensure(integer), auth_user_by_email(text) TO kloyst_app, kloyst_operator;
 GRANT USAGE ON SCHEMA public TO kloyst_app, kloyst_webhook, kloyst_relay, kloyst_operator;
 GRANT USAGE ON SEQUENCE message_ids TO kloyst_app;
+-- The view runs with its reader's rights and policies (security_invoker).
+GRANT SELECT ON message_states TO kloyst_app, kloyst_operator;
+GRANT SELECT ON message_states TO kloyst_app, kloyst_operator;
 
 -- +goose StatementBegin
 DO $$

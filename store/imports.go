@@ -240,7 +240,7 @@ func chunkArgs(v vendor.ID, i importing.ID, chunks []ImportChunk) pgx.StrictName
 // lockImport holds the import's row until commit and returns its status.
 func (s *Store) lockImport(ctx context.Context, tx pgx.Tx, v vendor.ID, i importing.ID) (importing.Status, error) {
 	var status importing.Status
-	err := tx.QueryRow(ctx, s.sql("ImportLock"), pgx.StrictNamedArgs{"vendor_id": v, "id": i}).Scan(&status)
+	err := tx.QueryRow(ctx, s.sql("ImportLock"), pgx.StrictNamedArgs{"vendor_id": v, "id": i}).Scan(&status, nil)
 	return status, orNotFound(err, importing.ErrNotFound)
 }
 
@@ -283,7 +283,7 @@ func (s *Store) ConfirmMapping(ctx context.Context, v vendor.ID, i importing.ID,
 	return s.inTx(ctx, v, func(tx pgx.Tx) error {
 		var status importing.Status
 		var headers []string
-		err := tx.QueryRow(ctx, s.sql("ImportLock"), pgx.StrictNamedArgs{"vendor_id": v, "id": i}).Scan(&status, &headers, nil)
+		err := tx.QueryRow(ctx, s.sql("ImportLock"), pgx.StrictNamedArgs{"vendor_id": v, "id": i}).Scan(&status, &headers)
 		if err != nil {
 			return orNotFound(err, importing.ErrNotFound)
 		}

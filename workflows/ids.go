@@ -25,6 +25,7 @@ const (
 	SignalRetry   = "retry"   // an operator's word on a parked import: {"mode": "resume" | "skip_chunk" | "restart"}
 	SignalAbort   = "abort"
 	SignalSettle  = "settle"
+	SignalSync    = "sync" // the templates are to be read (again)
 )
 
 // CampaignID is the workflow id of a campaign's CampaignDispatch.

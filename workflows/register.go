@@ -11,6 +11,8 @@ func Register(r worker.WorkflowRegistry) {
 		"CampaignDispatch": CampaignDispatch,
 		"DispatchBatch":    DispatchBatch,
 		"Settlement":       Settlement,
+		"TemplateSync":     TemplateSync,
+		"UserMail":         UserMail,
 	} {
 		r.RegisterWorkflowWithOptions(wf, workflow.RegisterOptions{Name: name})
 	}

@@ -6,18 +6,32 @@ package gateway
 import (
 	"log/slog"
 	"net/http"
+	"runtime"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/kloyst/kloyst-core/api/httpx"
+	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/meta"
+	"github.com/kloyst/kloyst-core/internal/password"
+	"github.com/kloyst/kloyst-core/store"
 )
 
-// Deps is what the API needs. Every field is required.
+// Deps is what the API needs. Every field is required unless it says otherwise.
 type Deps struct {
+	Store   *store.Store
 	Tokens  *httpx.Tokens
+	Ring    *crypt.Ring // wraps the keys of new vendors
+	Keys    *crypt.Keys
+	Meta    *meta.Client
+	Redis   *redis.Client // counts failed logins; without an answer nobody is slowed down
 	Log     *slog.Logger
 	Prefix  string   // API_PREFIX without slashes, "v1"
-	Origins []string // CORS_ALLOWED_ORIGINS
+	Origins []string // CORS_ALLOWED_ORIGINS; may be empty
+
+	RedisPrefix string // of every Redis key, so that tests can share a server; may be empty
 }
 
 // New returns the API.
@@ -32,12 +46,44 @@ func New(d Deps) (http.Handler, error) {
 	if err := routes(api, d); err != nil {
 		return nil, err
 	}
+	if err := serveDocs(v1, api); err != nil {
+		return nil, err
+	}
 	root.Mount("/"+d.Prefix, v1)
 	return root, nil
 }
 
 // routes is the table.
 func routes(api *httpx.API, d Deps) error {
-	_, _ = api, d
+	// Hashing is bound by processors and memory: two at once on each core keep both in use.
+	hasher, err := password.New(2 * runtime.GOMAXPROCS(0))
+	if err != nil {
+		return err
+	}
+	a := &auth{store: d.Store, ring: d.Ring, tokens: d.Tokens, hasher: hasher, throttle: newThrottle(d.Redis, d.RedisPrefix)}
+	httpx.Public(api, "POST /auth/register", 201, "Register a vendor and its owner", a.register)
+	httpx.Public(api, "POST /auth/verify-email", 200, "Confirm an e-mail address", a.verifyEmail)
+	httpx.Public(api, "POST /auth/verify-email/resend", 202, "Ask for the confirmation mail again", a.resend)
+	httpx.Page(api, "GET /auth/verify-email", a.verifyPage)
+	httpx.Page(api, "POST /auth/verify-email/confirm", a.verifyConfirm)
+	httpx.Public(api, "POST /auth/login", 200, "Log in", a.login)
+	httpx.Public(api, "POST /auth/refresh", 200, "Get new tokens", a.refresh)
+	httpx.Public(api, "POST /auth/logout", 204, "Log out", a.logout)
+	httpx.Route(api, "GET /me", 200, vendor.Member, "Who is calling", a.me)
+
+	v := &vendors{store: d.Store}
+	httpx.Route(api, "GET /vendor", 200, vendor.Member, "Read the vendor's settings", v.get)
+	httpx.Route(api, "PATCH /vendor", 200, vendor.Admin, "Change the vendor's settings", v.change)
+
+	w := &wabas{store: d.Store, keys: d.Keys, meta: d.Meta}
+	httpx.Route(api, "POST /wabas", 201, vendor.Admin, "Connect a WhatsApp Business Account", w.connect)
+	httpx.Route(api, "GET /wabas", 200, vendor.Member, "List WhatsApp Business Accounts", w.list)
+	httpx.Route(api, "POST /wabas/{id}/template-sync", 202, vendor.Member, "Read the templates from Meta", w.syncTemplates)
+	httpx.Route(api, "POST /sender-numbers", 201, vendor.Admin, "Connect a sender number", w.connectNumber)
+	httpx.Route(api, "GET /sender-numbers", 200, vendor.Member, "List sender numbers", w.listNumbers)
+
+	t := &templates{store: d.Store}
+	httpx.Route(api, "GET /templates", 200, vendor.Member, "List templates", t.list)
+	httpx.Route(api, "GET /templates/{id}", 200, vendor.Member, "Read a template", t.get)
 	return nil
 }

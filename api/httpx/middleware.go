@@ -49,13 +49,14 @@ func Base(log *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			begin := time.Now()
-			s := &scope{id: r.Header.Get("X-Request-Id"), route: r.Method + " " + r.URL.Path}
+			s := &scope{id: r.Header.Get("X-Request-Id"), route: r.Method + " " + r.URL.Path, client: clientIP(r)}
 			if !harmless(s.id) {
 				s.id = id.New[string]()
 			}
 			s.log = log.With(slog.String("request_id", s.id))
 			w.Header().Set("X-Request-Id", s.id)
 			w.Header().Set("X-Content-Type-Options", "nosniff")
+			w.Header().Set("Cache-Control", "no-store") // answers are a vendor's own; what may be kept says so itself
 			ctx := context.WithValue(r.Context(), scopeKey{}, s)
 			r = r.WithContext(ctx)
 			out := &statusWriter{ResponseWriter: w}

@@ -3,7 +3,10 @@ package httpx
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/errs"
@@ -31,6 +34,7 @@ var (
 type scope struct {
 	id        string
 	route     string // method and path as sent
+	client    string // address of who calls
 	log       *slog.Logger
 	principal Principal
 	authErr   error // why there is no principal
@@ -54,7 +58,28 @@ func RequestID(ctx context.Context) string { return scopeOf(ctx).id }
 // Idempotency-Key counts.
 func RouteKey(ctx context.Context) string { return scopeOf(ctx).route }
 
-// Caller returns who is calling and whether that role is at least min.
+// ClientIP is the address of who calls, for throttling; "" outside a request. Behind our
+// own proxy (on a private address) it is what that proxy wrote.
+func ClientIP(ctx context.Context) string { return scopeOf(ctx).client }
+
+func clientIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	peer, err := netip.ParseAddr(host)
+	if err != nil || !peer.IsLoopback() && !peer.IsPrivate() {
+		return host
+	}
+	// The last entry is the one our proxy added; those before it are anybody's claim.
+	hops := strings.Split(r.Header.Get("X-Forwarded-For"), ",")
+	if last, err := netip.ParseAddr(strings.TrimSpace(hops[len(hops)-1])); err == nil {
+		return last.String()
+	}
+	return host
+}
+
+// Caller returns who is calling, if that role is at least least.
 //
 // Errors: auth.token_missing, auth.token_invalid, auth.role_insufficient.
 func Caller(ctx context.Context, least vendor.Role) (Principal, error) {
@@ -74,5 +99,5 @@ func Caller(ctx context.Context, least vendor.Role) (Principal, error) {
 // Vendor returns the calling vendor of a raw handler behind Authed: never empty there.
 func Vendor(r *http.Request) vendor.ID { return scopeOf(r.Context()).principal.Vendor }
 
-// Caller of a raw handler behind Authed.
+// CallerOf returns who calls a raw handler behind Authed.
 func CallerOf(r *http.Request) Principal { return scopeOf(r.Context()).principal }

@@ -20,9 +20,9 @@ const (
 	Name         Field = "name"          // ref: contact id
 	Audit        Field = "audit"         // ref: contact id, or import id for a refused upload
 	WABAToken    Field = "waba_token"    // ref: id of the wabas row
-	ImportFile   Field = "import_file"   // ref: import id
+	ImportFile   Field = "import_file"   // ref: import id; of its copy in UTF-8, import id + "/data"
 	ImportRows   Field = "import_rows"   // ref: import id
-	ImportErrors Field = "import_errors" // ref: import id
+	ImportErrors Field = "import_errors" // ref: import id + "/" + chunk number
 	ImportSample Field = "import_sample" // ref: import id
 )
 

@@ -26,6 +26,7 @@ type PhoneNumber struct {
 	Quality      string `json:"quality_rating"`
 	Status       string `json:"status"`
 	Platform     string `json:"platform_type"`
+	OnBizApp     bool   `json:"is_on_biz_app"` // used in the WhatsApp Business app too: coexistence
 	Throughput   struct {
 		Level string `json:"level"`
 	} `json:"throughput"`
@@ -61,7 +62,7 @@ func (c *Client) WABA(ctx context.Context, token, waba string) (WABA, error) {
 	return out, err
 }
 
-const numberFields = "id,display_phone_number,verified_name,quality_rating,status,platform_type,throughput"
+const numberFields = "id,display_phone_number,verified_name,quality_rating,status,platform_type,throughput,is_on_biz_app"
 
 // PhoneNumbers reads every number of an account.
 func (c *Client) PhoneNumbers(ctx context.Context, token, waba string) ([]PhoneNumber, error) {

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -167,4 +168,27 @@ func (e *Error) classify() {
 		c = Code{Class: Request, Name: "UNKNOWN", Remedy: "Meta refused this with a code we do not know. If many messages get it, tell support the code."}
 	}
 	e.Class, e.Name, e.Remedy, e.RetryAfter = c.Class, c.Name, c.Remedy, c.Wait
+}
+
+// Classify gives a failure of this package the kind that the edges of a process act on.
+// What a vendor may read of it is the remedy; Meta's own words stay behind.
+func Classify(err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	out := &errs.Error{
+		Kind: errs.Conflict, Code: "meta.refused", Msg: e.Remedy, RetryAfter: e.RetryAfter,
+		Err: fmt.Errorf("meta code %d subcode %d http %d", e.Code, e.Subcode, e.HTTPStatus),
+	}
+	switch e.Class {
+	case Number, Pair, App:
+		out.Kind, out.Code = errs.Throttled, "meta.throttled"
+	case Retry, Later:
+		out.Kind, out.Code = errs.Unavailable, "meta.unavailable"
+	case Token:
+		out.Code = "meta.token_refused"
+	case Recipient, Hold, Campaign, Account, Request:
+	}
+	return out
 }

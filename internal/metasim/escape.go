@@ -15,6 +15,9 @@ const hexDigits = "0123456789abcdef"
 // slashes escaped. The signature is over exactly these bytes.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
+	if plain(s) { // nearly every string there is
+		return append(append(b, s...), '"')
+	}
 	for i := 0; i < len(s); {
 		if c := s[i]; c < utf8.RuneSelf {
 			b = appendASCII(b, c)
@@ -30,6 +33,15 @@ func appendString(b []byte, s string) []byte {
 		b = appendUnit(b, r)
 	}
 	return append(b, '"')
+}
+
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '/' {
+			return false
+		}
+	}
+	return true
 }
 
 func appendASCII(b []byte, c byte) []byte {

@@ -85,11 +85,14 @@ func (c *call) readInput() *graphError {
 	if c.r.ContentLength == 0 {
 		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
+	body, err := readBody(c.r)
 	if err != nil || len(body) > maxBody {
 		return &graphError{code: 1, message: "The request body could not be read.", details: "-"}
 	}
 	c.body = body
+	if kind == "application/json" {
+		return nil
+	}
 	if mt, _, _ := mime.ParseMediaType(kind); mt != "application/x-www-form-urlencoded" || len(body) > 0 && body[0] == '{' {
 		return nil
 	}
@@ -105,6 +108,16 @@ func (c *call) readInput() *graphError {
 		c.query.Set("access_token", t)
 	}
 	return nil
+}
+
+// readBody reads what was announced in one piece, and anything else as it comes.
+func readBody(r *http.Request) ([]byte, error) {
+	if n := r.ContentLength; n > 0 && n <= maxBody {
+		body := make([]byte, n)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	return io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 }
 
 func formToJSON(form url.Values) []byte {

@@ -142,12 +142,17 @@ func (w *world) try(method, path, body, token string) (answer, error) {
 		return answer{}, err
 	}
 	defer resp.Body.Close()
-	out := answer{status: resp.StatusCode, header: resp.Header}
-	if out.raw, err = io.ReadAll(resp.Body); err != nil {
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
 		return answer{}, err
 	}
-	_ = json.Unmarshal(out.raw, &out.body) // not every answer is an object
-	return out, nil
+	return decode(resp, raw), nil
+}
+
+func decode(resp *http.Response, raw []byte) answer {
+	out := answer{status: resp.StatusCode, header: resp.Header, raw: raw}
+	_ = json.Unmarshal(raw, &out.body) // not every answer is an object
+	return out
 }
 
 // graph calls the Graph API with the account's token.

@@ -76,15 +76,40 @@ func callingCode(digits string) string {
 	return digits[:min(3, len(digits))]
 }
 
-// country is the ISO code that starts a person's user id.
+// country is the ISO code that starts a person's user id; "ZZ" stands for
+// those this simulator does not know.
 func country(digits string) string {
-	iso := map[string]string{
-		"1": "US", "7": "RU", "20": "EG", "27": "ZA", "31": "NL", "33": "FR", "34": "ES", "39": "IT", "44": "GB",
-		"49": "DE", "52": "MX", "54": "AR", "55": "BR", "57": "CO", "60": "MY", "62": "ID", "65": "SG", "90": "TR",
-		"91": "IN", "92": "PK", "234": "NG", "880": "BD", "966": "SA", "971": "AE",
+	codes := [...]struct{ calling, iso string }{
+		{"1", "US"},
+		{"7", "RU"},
+		{"20", "EG"},
+		{"27", "ZA"},
+		{"31", "NL"},
+		{"33", "FR"},
+		{"34", "ES"},
+		{"39", "IT"},
+		{"44", "GB"},
+		{"49", "DE"},
+		{"52", "MX"},
+		{"54", "AR"},
+		{"55", "BR"},
+		{"57", "CO"},
+		{"60", "MY"},
+		{"62", "ID"},
+		{"65", "SG"},
+		{"90", "TR"},
+		{"91", "IN"},
+		{"92", "PK"},
+		{"234", "NG"},
+		{"880", "BD"},
+		{"966", "SA"},
+		{"971", "AE"},
 	}
-	if c, ok := iso[callingCode(digits)]; ok {
-		return c
+	calling := callingCode(digits)
+	for i := range codes {
+		if codes[i].calling == calling {
+			return codes[i].iso
+		}
 	}
 	return "ZZ"
 }

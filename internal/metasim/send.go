@@ -27,7 +27,11 @@ type sending struct {
 // throughput, the pair limit, the body, the template, its parameters.
 func (c *call) send(n *number, marketing bool) {
 	p := &sending{call: c, cfg: c.s.config(), n: n, marketing: marketing}
-	requestErr := c.decode(&p.m)
+	var requestErr *graphError
+	if !quickDecode(c.body, &p.m) {
+		p.m = sendRequest{}
+		requestErr = c.decode(&p.m)
+	}
 	if requestErr == nil && p.m.Status != "" {
 		c.readReceipt(&p.m)
 		return

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/domain/waba"
 	"github.com/kloyst/kloyst-core/internal/errs"
 	"github.com/kloyst/kloyst-core/store"
 	"github.com/kloyst/kloyst-core/workflows"
@@ -31,7 +32,21 @@ func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 	case "campaign.changed", "campaign.drained":
 		return r.signal(ctx, workflows.CampaignID(v, campaign.ID(e.Subject)), workflows.SignalChanged)
 	case "settlement.due":
-		return r.signalWithStart(ctx, v)
+		return r.signalWithStart(ctx, v, workflows.SignalSettle, starting{
+			id: workflows.SettlementID(v), summary: "Settlement of webhooks", workflow: workflows.Settlement,
+			input: workflows.SettlementInput{Vendor: v},
+		})
+	case "waba.template_sync":
+		return r.signalWithStart(ctx, v, workflows.SignalSync, starting{
+			id: workflows.TemplateSyncID(v, e.Subject), summary: "Template sync", workflow: workflows.TemplateSync,
+			input: workflows.TemplateSyncInput{Vendor: v, WABA: waba.ID(e.Subject)},
+		})
+	case "user.registered":
+		return r.start(ctx, v, starting{
+			id: workflows.UserMailID(v, e.Subject), summary: "Verification mail", workflow: workflows.UserMail,
+			input: workflows.UserMailInput{Vendor: v, User: vendor.UserID(e.Subject)},
+			reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, // a user may ask for another one
+		})
 	default:
 		return errs.New(errs.Invalid, "outbox.unknown_kind", "no workflow for events of kind "+e.Kind)
 	}
@@ -79,11 +94,11 @@ func (r *Relay) signal(ctx context.Context, workflowID, name string) error {
 	return err
 }
 
-func (r *Relay) signalWithStart(ctx context.Context, v vendor.ID) error {
-	_, err := r.Temporal.SignalWithStartWorkflow(ctx, workflows.SettlementID(v), workflows.SignalSettle, nil, client.StartWorkflowOptions{
-		ID: workflows.SettlementID(v), TaskQueue: workflows.QueueCore, StaticSummary: "Settlement of webhooks",
-		TypedSearchAttributes: attributes(v, nil),
-	}, workflows.Settlement, workflows.SettlementInput{Vendor: v})
+// signalWithStart rings a workflow's doorbell and starts the workflow if it does not run.
+func (r *Relay) signalWithStart(ctx context.Context, v vendor.ID, name string, s starting) error {
+	_, err := r.Temporal.SignalWithStartWorkflow(ctx, s.id, name, nil, client.StartWorkflowOptions{
+		ID: s.id, TaskQueue: workflows.QueueCore, StaticSummary: s.summary, TypedSearchAttributes: attributes(v, s.attrs),
+	}, s.workflow, s.input)
 	return err
 }
 

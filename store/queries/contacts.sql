@@ -35,7 +35,7 @@ SELECT id, name_ct FROM contacts WHERE vendor_id = $1 AND id = ANY($2::uuid[]) O
 
 -- name: ContactLabelsOf
 -- $1 vendor, $2 contacts
-SELECT cl.contact_id, l.name FROM contact_labels cl
+SELECT cl.contact_id, l.id, l.name FROM contact_labels cl
 JOIN labels l ON l.vendor_id = cl.vendor_id AND l.id = cl.label_id
 WHERE cl.vendor_id = $1 AND cl.contact_id = ANY($2::uuid[])
 ORDER BY cl.contact_id, l.name;

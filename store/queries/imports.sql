@@ -52,7 +52,7 @@ WHERE j.vendor_id = @vendor_id AND (@before::uuid IS NULL OR j.id < @before) AND
 ORDER BY j.id DESC LIMIT @limit;
 
 -- name: ImportLock
-SELECT status, headers, version FROM contact_import_jobs WHERE vendor_id = @vendor_id AND id = @id FOR UPDATE;
+SELECT status, headers FROM contact_import_jobs WHERE vendor_id = @vendor_id AND id = @id FOR UPDATE;
 
 -- name: ImportMove
 UPDATE contact_import_jobs

@@ -51,6 +51,7 @@ type Campaign struct {
 	ScheduledAt  time.Time
 	TimeZone     string // IANA, of what is shown to the vendor
 	Quotation    string // the standing or accepted quotation's id, "" before one
+	Month        int32  // yyyymm of its messages' partition, 0 before they are made
 	Frozen       int64  // messages made from the audience so far
 	Version      int64
 	CreatedBy    vendor.UserID
@@ -80,6 +81,9 @@ func (n NewCampaign) Validate(variables []template.Variable, now time.Time) (New
 	}
 	if err := n.Parameters.Cover(variables); err != nil {
 		return n, err
+	}
+	if _, err := time.LoadLocation(n.TimeZone); err != nil || n.TimeZone == "Local" {
+		return n, errs.InvalidField("campaign.bad_schedule", "/time_zone", "an IANA time zone like Asia/Kolkata")
 	}
 	if !n.ScheduledAt.IsZero() && n.ScheduledAt.Before(now) {
 		return n, errs.InvalidField("campaign.bad_schedule", "/scheduled_at", "a time to come")

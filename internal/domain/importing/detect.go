@@ -115,7 +115,7 @@ func DetectShape(sample []byte, atEOF bool) (Shape, error) {
 func separatorLine(sample []byte) (delim byte, skip int) {
 	line, _, found := bytes.Cut(sample, []byte{'\n'})
 	text := strings.TrimRight(strings.Trim(string(line), "\""), "\r\"")
-	if !found || len(text) != 5 || !strings.EqualFold(text[:4], "sep=") {
+	if !found || len(text) != 5 || !strings.EqualFold(text[:4], "sep=") || !strings.Contains(",;\t|:^~#", text[4:]) {
 		return 0, 0
 	}
 	return text[4], len(line) + 1

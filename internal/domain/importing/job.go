@@ -27,6 +27,7 @@ var (
 	ErrNotFound       = errs.New(errs.NotFound, "import.not_found", "no such import")
 	ErrEmptyFile      = errs.New(errs.Invalid, "import.empty_file", "the file is empty")
 	ErrNoRows         = errs.New(errs.Invalid, "import.no_rows", "the file has a header row and no rows below it")
+	ErrNotText        = errs.New(errs.Invalid, "import.not_text", "the file holds binary data: export it as CSV and try again")
 	ErrLineTooLong    = errs.New(errs.Invalid, "import.line_too_long", "a line of the file is over 128 kB: this is not a table with one contact per line")
 	ErrTooManyRows    = errs.New(errs.TooLarge, "import.too_many_rows", "the file has more rows than one import takes: split it")
 	ErrTooManyColumns = errs.New(errs.Invalid, "import.too_many_columns", "the file has more than 500 columns")

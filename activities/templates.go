@@ -1,0 +1,72 @@
+package activities
+
+import (
+	"context"
+	"errors"
+
+	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/domain/template"
+	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/domain/waba"
+	"github.com/kloyst/kloyst-core/internal/meta"
+	"github.com/kloyst/kloyst-core/store"
+)
+
+// Templates keeps our copies of the templates like Meta's originals.
+type Templates struct {
+	Store *store.Store
+	Keys  *crypt.Keys
+	Meta  *meta.Client
+}
+
+// WABARef names a WABA of ours.
+type WABARef struct {
+	Vendor vendor.ID `json:"vendor"`
+	WABA   waba.ID   `json:"waba"`
+}
+
+// SyncResult counts the templates there are now.
+type SyncResult struct {
+	Templates int `json:"templates"`
+}
+
+// Sync reads every template of the account from Meta and replaces our copies. Idempotent.
+// A token that Meta refuses marks the account, so that the vendor sees why nothing comes.
+func (a *Templates) Sync(ctx context.Context, in WABARef) (SyncResult, error) {
+	metaID, sealed, err := a.Store.WABAToken(ctx, in.Vendor, in.WABA)
+	if err != nil {
+		return SyncResult{}, toTemporal(err)
+	}
+	keys, err := a.Keys.For(ctx, in.Vendor)
+	if err != nil {
+		return SyncResult{}, toTemporal(err)
+	}
+	token, err := keys.Decrypt(crypt.WABAToken, string(in.WABA), sealed)
+	if err != nil {
+		return SyncResult{}, toTemporal(err)
+	}
+	listed, err := a.Meta.Templates(ctx, string(token), metaID)
+	if err != nil {
+		if e, ok := errors.AsType[*meta.Error](err); ok && e.Class == meta.Token {
+			if err := a.Store.MarkWABA(ctx, in.Vendor, in.WABA, waba.TokenExpired); err != nil {
+				return SyncResult{}, toTemporal(err)
+			}
+		}
+		return SyncResult{}, toTemporal(meta.Classify(err))
+	}
+	all := make([]store.SyncedTemplate, len(listed))
+	for i, t := range listed {
+		all[i] = store.SyncedTemplate{
+			MetaID: t.ID, Name: t.Name, Language: t.Language, Category: t.Category, Status: t.Status,
+			Format: t.ParameterFormat, Components: t.Components,
+		}
+		if all[i].Format != template.Named {
+			all[i].Format = template.Positional // absent in answers of older versions
+		}
+		if len(t.Components) == 0 {
+			all[i].Components = []byte("[]")
+		}
+	}
+	n, err := a.Store.ReplaceTemplates(ctx, in.Vendor, in.WABA, all)
+	return SyncResult{Templates: n}, toTemporal(err)
+}

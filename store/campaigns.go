@@ -1,0 +1,396 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/message"
+	"github.com/kloyst/kloyst-core/internal/domain/money"
+	"github.com/kloyst/kloyst-core/internal/domain/pricing"
+	"github.com/kloyst/kloyst-core/internal/domain/quotation"
+	"github.com/kloyst/kloyst-core/internal/domain/template"
+	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/domain/waba"
+	"github.com/kloyst/kloyst-core/internal/domain/wallet"
+	"github.com/kloyst/kloyst-core/internal/id"
+)
+
+// CreateCampaign stores a draft, after checking it against its template, number and
+// labels.
+//
+// Errors: template.not_found, template.not_approved, template.unsupported,
+// sender_number.not_found, and those of campaign.NewCampaign.Validate.
+func (s *Store) CreateCampaign(ctx context.Context, v vendor.ID, n campaign.NewCampaign, now time.Time, once Once[campaign.Campaign]) (campaign.Campaign, error) {
+	return inTxOnce(ctx, s, v, once, func(tx pgx.Tx) (campaign.Campaign, error) {
+		t, zone, err := s.campaignTemplate(ctx, tx, v, n)
+		if err != nil {
+			return campaign.Campaign{}, err
+		}
+		spec, err := template.Parse(t)
+		if err != nil {
+			return campaign.Campaign{}, err
+		}
+		if n, err = n.Validate(spec.Variables(), now); err != nil {
+			return campaign.Campaign{}, err
+		}
+		audience, err := s.resolveLabels(ctx, tx, v, n.Audience)
+		if err != nil {
+			return campaign.Campaign{}, err
+		}
+		if n.TimeZone == "" {
+			n.TimeZone = zone
+		}
+		if n.Parameters == nil {
+			n.Parameters = campaign.Parameters{}
+		}
+		c := id.New[campaign.ID]()
+		if _, err := tx.Exec(ctx, s.sql("CampaignInsert"), pgx.StrictNamedArgs{
+			"vendor_id": v, "id": c, "name": n.Name, "template_id": n.Template, "sender_number_id": n.SenderNumber,
+			"category": t.Category, "audience": audience, "parameters": n.Parameters,
+			"scheduled_at": nullTime(n.ScheduledAt), "time_zone": n.TimeZone, "created_by": nullID(n.By),
+		}); err != nil {
+			return campaign.Campaign{}, err
+		}
+		return s.campaignTx(ctx, tx, v, c, "CampaignByID")
+	})
+}
+
+// campaignTemplate loads what a new campaign must fit, and the vendor's time zone.
+func (s *Store) campaignTemplate(ctx context.Context, tx pgx.Tx, v vendor.ID, n campaign.NewCampaign) (template.Template, string, error) {
+	t := template.Template{ID: n.Template}
+	var zone string
+	var sameAccount bool
+	err := tx.QueryRow(ctx, s.sql("CampaignTemplate"), pgx.StrictNamedArgs{
+		"vendor_id": v, "template_id": n.Template, "sender_number_id": n.SenderNumber,
+	}).Scan(&t.Name, &t.Language, &t.Category, &t.Status, &t.Format, &t.Components, &zone, &sameAccount)
+	switch {
+	case err != nil:
+		return t, "", orNotFound(err, template.ErrNotFound)
+	case t.Status != template.Approved:
+		return t, "", template.ErrNotApproved
+	case !sameAccount:
+		return t, "", waba.ErrNumberNotFound
+	}
+	return t, zone, nil
+}
+
+func (s *Store) resolveLabels(ctx context.Context, tx pgx.Tx, v vendor.ID, a campaign.NamedAudience) (campaign.Audience, error) {
+	names := append(append(append([]string{}, a.AnyLabels...), a.AllLabels...), a.ExcludedLabels...)
+	rows, err := tx.Query(ctx, s.sql("CampaignLabels"), pgx.StrictNamedArgs{"vendor_id": v, "names": names})
+	if err != nil {
+		return campaign.Audience{}, err
+	}
+	ids := map[string]campaign.LabelID{}
+	var name string
+	var label campaign.LabelID
+	if _, err := pgx.ForEachRow(rows, []any{&name, &label}, func() error {
+		ids[name] = label
+		return nil
+	}); err != nil {
+		return campaign.Audience{}, err
+	}
+	return a.Resolve(ids)
+}
+
+// Campaign returns one campaign.
+//
+// Errors: campaign.not_found.
+func (s *Store) Campaign(ctx context.Context, v vendor.ID, c campaign.ID) (campaign.Campaign, error) {
+	var out campaign.Campaign
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		var err error
+		out, err = s.campaignTx(ctx, tx, v, c, "CampaignByID")
+		return err
+	})
+	return out, err
+}
+
+// campaignTx reads one campaign by the statement given: CampaignByID or CampaignLock.
+func (s *Store) campaignTx(ctx context.Context, tx pgx.Tx, v vendor.ID, c campaign.ID, statement string) (campaign.Campaign, error) {
+	out, err := scanCampaign(tx.QueryRow(ctx, s.sql(statement), pgx.StrictNamedArgs{"vendor_id": v, "id": c}))
+	return out, orNotFound(err, campaign.ErrNotFound)
+}
+
+func scanCampaign(row pgx.Row) (campaign.Campaign, error) {
+	var (
+		c                                              campaign.Campaign
+		q                                              *string
+		month                                          *int32
+		by                                             *vendor.UserID
+		scheduled, approved, frozen, started, finished *time.Time
+	)
+	err := row.Scan(&c.ID, &c.Name, &c.State, &c.HaltReason, &c.Template, &c.SenderNumber, &c.Category, &c.Audience, &c.Parameters,
+		&scheduled, &c.TimeZone, &q, &month, &c.Frozen, &c.Version, &by, &c.CreatedAt, &approved, &frozen, &started, &finished)
+	c.Quotation, c.Month, c.CreatedBy = orZero(q), orZero(month), orZero(by)
+	c.ScheduledAt, c.ApprovedAt, c.FrozenAt = utc(scheduled), utc(approved), utc(frozen)
+	c.StartedAt, c.FinishedAt, c.CreatedAt = utc(started), utc(finished), c.CreatedAt.UTC()
+	return c, err
+}
+
+// ListCampaigns returns up to limit campaigns, newest first, from before the given id on
+// ("" is from the newest); in one state unless "".
+func (s *Store) ListCampaigns(ctx context.Context, v vendor.ID, state campaign.State, before campaign.ID, limit int) ([]campaign.Campaign, error) {
+	var out []campaign.Campaign
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		var err error
+		out, err = collect(ctx, tx, s.sql("CampaignList"), pgx.StrictNamedArgs{
+			"vendor_id": v, "before": nullID(before), "status": nullID(state), "max_rows": limit,
+		}, func(row pgx.CollectableRow) (campaign.Campaign, error) { return scanCampaign(row) })
+		return err
+	})
+	return out, err
+}
+
+// AudienceCounts returns how many people a campaign of category to a would reach now,
+// by country. Suppressed people are not counted.
+func (s *Store) AudienceCounts(ctx context.Context, v vendor.ID, a campaign.Audience, c pricing.Category) (map[string]int64, error) {
+	var out map[string]int64
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		var err error
+		out, err = s.audienceTx(ctx, tx, v, a, c)
+		return err
+	})
+	return out, err
+}
+
+func (s *Store) audienceTx(ctx context.Context, tx pgx.Tx, v vendor.ID, a campaign.Audience, c pricing.Category) (map[string]int64, error) {
+	rows, err := tx.Query(ctx, s.sql("CampaignAudience"), pgx.StrictNamedArgs{
+		"vendor_id": v, "category": c, "any_labels": texts(a.AnyLabels), "all_labels": texts(a.AllLabels), "excluded_labels": texts(a.ExcludedLabels),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int64{}
+	var country string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&country, &n}, func() error {
+		out[country] = n
+		return nil
+	})
+	return out, err
+}
+
+// CampaignCounts says where a campaign's messages stand. Total = Queued + Sending +
+// Unknown + Unconfirmed + Sent + Rejected + Suppressed + Cancelled + Expired.
+type CampaignCounts struct {
+	Total, Queued, Sending, Unknown, Unconfirmed int64
+
+	Sent            int64 // accepted by Meta, whatever came after
+	Delivered, Read int64 // of Sent; Delivered counts Read too
+	Failed          int64 // for good: Rejected and what failed after acceptance
+	Rejected        int64 // refused by Meta, never accepted
+
+	Suppressed, Cancelled, Expired int64
+}
+
+// CampaignOverview is a campaign with where its messages and its money stand.
+type CampaignOverview struct {
+	Campaign campaign.Campaign
+	Counts   CampaignCounts
+	Quoted   money.Micros // of the standing or accepted quotation, 0 without one
+	Money    CampaignMoney
+}
+
+// CampaignOverview reads a campaign with its messages' and money's state.
+//
+// Errors: campaign.not_found.
+func (s *Store) CampaignOverview(ctx context.Context, v vendor.ID, c campaign.ID) (CampaignOverview, error) {
+	var o CampaignOverview
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		var err error
+		if o.Campaign, err = s.campaignTx(ctx, tx, v, c, "CampaignByID"); err != nil {
+			return err
+		}
+		if o.Campaign.Quotation != "" {
+			q, err := s.quotationTx(ctx, tx, v, quotation.ID(o.Campaign.Quotation))
+			if err != nil {
+				return err
+			}
+			o.Quoted = q.Quote.Total
+		}
+		if o.Money, err = s.campaignMoneyTx(ctx, tx, v, c); err != nil || o.Campaign.Month == 0 {
+			return err
+		}
+		n := &o.Counts
+		return tx.QueryRow(ctx, s.sql("CampaignCounts"), pgx.StrictNamedArgs{
+			"vendor_id": v, "campaign_id": c, "month": o.Campaign.Month,
+		}).Scan(&n.Total, &n.Queued, &n.Sending, &n.Unknown, &n.Unconfirmed, &n.Sent, &n.Delivered, &n.Read, &n.Failed, &n.Rejected,
+			&n.Suppressed, &n.Cancelled, &n.Expired)
+	})
+	return o, err
+}
+
+// CampaignMessage is one recipient's message, without anything that tells who it is.
+type CampaignMessage struct {
+	ID         message.ID
+	Contact    string
+	Country    string
+	Status     message.Status
+	Attempts   int
+	Wamid      string
+	Price      money.Micros
+	Captured   money.Micros
+	Refunded   money.Micros
+	ErrorCode  int // Meta's; 0: none
+	ErrorTitle string
+	CreatedAt  time.Time
+	Sent       *time.Time
+	Delivered  *time.Time
+	Read       *time.Time
+	Failed     *time.Time
+	RetryAt    *time.Time
+}
+
+// ListMessages returns up to limit messages of a campaign with ids above after, by id;
+// in one status unless "".
+//
+// Errors: campaign.not_found.
+func (s *Store) ListMessages(ctx context.Context, v vendor.ID, c campaign.ID, status message.Status, after message.ID, limit int) ([]CampaignMessage, error) {
+	var out []CampaignMessage
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		row, err := s.campaignTx(ctx, tx, v, c, "CampaignByID")
+		if err != nil || row.Month == 0 {
+			return err
+		}
+		out, err = collect(ctx, tx, s.sql("CampaignMessages"), pgx.StrictNamedArgs{
+			"vendor_id": v, "campaign_id": c, "month": row.Month, "after": after, "status": nullID(status), "max_rows": limit,
+		}, pgx.RowToStructByPos[CampaignMessage])
+		return err
+	})
+	return out, err
+}
+
+// ApproveCampaign accepts a quotation: in one transaction the quoted total moves from the
+// wallet to the campaign's hold, the campaign is APPROVED, and one event asks for its
+// workflow, however large the audience. An approved campaign is returned as it is.
+//
+// Errors: campaign.not_found, campaign.wrong_state, quotation.not_found,
+// quotation.other_campaign, quotation.not_standing, quotation.expired,
+// wallet.insufficient_funds.
+func (s *Store) ApproveCampaign(ctx context.Context, v vendor.ID, c campaign.ID, q quotation.ID, now time.Time, once Once[campaign.Campaign]) (campaign.Campaign, error) {
+	return inTxOnce(ctx, s, v, once, func(tx pgx.Tx) (campaign.Campaign, error) {
+		row, err := s.campaignTx(ctx, tx, v, c, "CampaignLock")
+		if err != nil {
+			return row, err
+		}
+		if row.Quotation == string(q) && !row.ApprovedAt.IsZero() {
+			return row, nil
+		}
+		next, err := campaign.Next(row.State, campaign.Approve)
+		if err != nil {
+			return row, err
+		}
+		offer, err := s.quotationTx(ctx, tx, v, q)
+		if err != nil {
+			return row, err
+		}
+		if err := offer.CheckAccept(c, now); err != nil {
+			return row, err
+		}
+		purse, err := s.walletTx(ctx, tx, v)
+		if err != nil {
+			return row, err
+		}
+		if missing := offer.Missing(purse.Balance); missing > 0 {
+			return row, wallet.ErrInsufficientFunds.Detail("the wallet lacks %s %s of the quoted %s", purse.Currency, missing, offer.Quote.Total)
+		}
+		if _, err := s.postTx(ctx, tx, v, wallet.Hold(string(c), "hold/"+string(c), offer.Quote.Total)); err != nil {
+			return row, err
+		}
+		if _, err := tx.Exec(ctx, s.sql("QuotationAccept"), pgx.StrictNamedArgs{"vendor_id": v, "id": q}); err != nil {
+			return row, err
+		}
+		row.Quotation = string(q)
+		if row, err = s.moveCampaign(ctx, tx, v, row, next); err != nil {
+			return row, err
+		}
+		return row, s.enqueue(ctx, tx, v, "campaign.approved", string(c))
+	})
+}
+
+// PauseCampaign stops a running campaign: no message is marked after it returns, and its
+// lanes are closed, whatever their length. A repeat changes nothing.
+//
+// Errors: campaign.not_found, campaign.wrong_state.
+func (s *Store) PauseCampaign(ctx context.Context, v vendor.ID, c campaign.ID) (campaign.Campaign, error) {
+	return s.steerCampaign(ctx, v, c, campaign.Pause)
+}
+
+// ResumeCampaign lets a paused or halted campaign run again. A repeat changes nothing.
+//
+// Errors: campaign.not_found, campaign.wrong_state, campaign.audience_grew.
+func (s *Store) ResumeCampaign(ctx context.Context, v vendor.ID, c campaign.ID) (campaign.Campaign, error) {
+	return s.steerCampaign(ctx, v, c, campaign.Resume)
+}
+
+// CancelCampaign ends a campaign: what is on the wire is settled, the rest is not sent,
+// and the rest of the hold is released by its workflow. A repeat changes nothing.
+//
+// Errors: campaign.not_found, campaign.wrong_state.
+func (s *Store) CancelCampaign(ctx context.Context, v vendor.ID, c campaign.ID) (campaign.Campaign, error) {
+	return s.steerCampaign(ctx, v, c, campaign.Cancel)
+}
+
+func (s *Store) steerCampaign(ctx context.Context, v vendor.ID, c campaign.ID, e campaign.Event) (campaign.Campaign, error) {
+	var out campaign.Campaign
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		row, err := s.campaignTx(ctx, tx, v, c, "CampaignLock")
+		if err != nil {
+			return err
+		}
+		next, err := campaign.Next(row.State, e)
+		if err != nil {
+			return err
+		}
+		if out = row; next == row.State {
+			return nil
+		}
+		if e == campaign.Resume {
+			if row.HaltReason == campaign.HaltAudienceGrew {
+				return campaign.ErrAudienceGrew
+			}
+			row.HaltReason = ""
+		}
+		if out, err = s.moveCampaign(ctx, tx, v, row, next); err != nil {
+			return err
+		}
+		if out.ApprovedAt.IsZero() {
+			return nil // a draft has neither lanes nor a workflow
+		}
+		if err := s.pauseLanes(ctx, tx, v, c, e != campaign.Resume); err != nil {
+			return err
+		}
+		return s.enqueue(ctx, tx, v, "campaign.changed", string(c))
+	})
+	return out, err
+}
+
+// moveCampaign writes the campaign's new state with what row says beside it. A draft
+// that is cancelled is over at once: no workflow will close it.
+func (s *Store) moveCampaign(ctx context.Context, tx pgx.Tx, v vendor.ID, row campaign.Campaign, next campaign.State) (campaign.Campaign, error) {
+	row.State = next
+	var approved, finished *time.Time
+	err := tx.QueryRow(ctx, s.sql("CampaignMove"), pgx.StrictNamedArgs{
+		"vendor_id": v, "id": row.ID, "status": next, "halt_reason": nullID(row.HaltReason), "quotation_id": nullID(row.Quotation),
+		"finished": next == campaign.Cancelled && row.ApprovedAt.IsZero(),
+	}).Scan(&row.Version, &approved, &finished)
+	row.ApprovedAt, row.FinishedAt = utc(approved), utc(finished)
+	return row, err
+}
+
+func utc(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,88 @@
+-- name: CampaignInsert
+INSERT INTO campaigns (vendor_id, id, name, template_id, sender_number_id, category, audience, parameters, scheduled_at, time_zone, created_by)
+VALUES (@vendor_id, @id, @name, @template_id, @sender_number_id, @category, @audience, @parameters, @scheduled_at, @time_zone, @created_by);
+
+-- name: CampaignTemplate
+-- What a new campaign has to fit: its template, whether the number belongs to the same
+-- account, and the vendor's time zone.
+SELECT t.name, t.language, t.category, t.status, t.parameter_format, t.components, v.time_zone,
+       EXISTS (SELECT 1 FROM sender_numbers n WHERE n.vendor_id = t.vendor_id AND n.id = @sender_number_id AND n.waba_ref = t.waba_ref)
+FROM templates t JOIN vendors v ON v.vendor_id = t.vendor_id
+WHERE t.vendor_id = @vendor_id AND t.id = @template_id;
+
+-- name: CampaignLabels
+SELECT lower(name), id FROM labels WHERE vendor_id = @vendor_id AND lower(name) = ANY(@names::text[]);
+
+-- name: CampaignByID
+SELECT id, name, status, COALESCE(halt_reason, ''), template_id, sender_number_id, category, audience, parameters, scheduled_at,
+       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at
+FROM campaigns WHERE vendor_id = @vendor_id AND id = @id;
+
+-- name: CampaignLock
+-- Exclusive: marking messages takes the row shared, so what is decided here holds for
+-- every message marked later.
+SELECT id, name, status, COALESCE(halt_reason, ''), template_id, sender_number_id, category, audience, parameters, scheduled_at,
+       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at
+FROM campaigns WHERE vendor_id = @vendor_id AND id = @id FOR UPDATE;
+
+-- name: CampaignList
+-- Newest first: ids are made in time order.
+SELECT id, name, status, COALESCE(halt_reason, ''), template_id, sender_number_id, category, audience, parameters, scheduled_at,
+       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at
+FROM campaigns
+WHERE vendor_id = @vendor_id AND (@before::uuid IS NULL OR id < @before::uuid) AND (@status::text IS NULL OR status = @status::text)
+ORDER BY id DESC LIMIT @max_rows;
+
+-- name: CampaignMove
+UPDATE campaigns SET status = @status, halt_reason = @halt_reason, quotation_id = @quotation_id,
+    approved_at = CASE WHEN @status = 'APPROVED' THEN COALESCE(approved_at, now()) ELSE approved_at END,
+    finished_at = CASE WHEN @finished::boolean THEN now() ELSE finished_at END,
+    version = version + 1, updated_at = now()
+WHERE vendor_id = @vendor_id AND id = @id
+RETURNING version, approved_at, finished_at;
+
+-- name: CampaignAudience
+-- How many would get it, by country. It counts whom the freeze would take: keep the two
+-- in step. It walks the labels' index ranges once and never looks at a name or number.
+WITH member AS (
+    SELECT l.contact_id FROM contact_labels l
+    WHERE l.vendor_id = @vendor_id AND l.label_id = ANY(@any_labels::uuid[] || @all_labels::uuid[])
+    GROUP BY l.contact_id
+    HAVING count(*) FILTER (WHERE l.label_id = ANY(@all_labels::uuid[])) = cardinality(@all_labels::uuid[])
+       AND (cardinality(@any_labels::uuid[]) = 0 OR count(*) FILTER (WHERE l.label_id = ANY(@any_labels::uuid[])) > 0)
+), barred AS MATERIALIZED (
+    SELECT l.contact_id FROM contact_labels l
+    WHERE l.vendor_id = @vendor_id AND l.label_id = ANY(@excluded_labels::uuid[])
+    UNION
+    SELECT i.contact_id FROM suppressions s
+    JOIN contact_identities i ON i.vendor_id = s.vendor_id AND i.identity_hash = s.identity_hash
+    WHERE s.vendor_id = @vendor_id AND s.lifted_at IS NULL AND s.scope IN ('ALL', @category::text)
+)
+SELECT c.country, count(*) FROM member m JOIN contacts c ON c.vendor_id = @vendor_id AND c.id = m.contact_id
+WHERE NOT EXISTS (SELECT 1 FROM barred b WHERE b.contact_id = c.id)
+GROUP BY c.country ORDER BY c.country;
+
+-- name: CampaignCounts
+-- By what a message is now; accepted, delivered and read also count what went further.
+SELECT count(*),
+       count(*) FILTER (WHERE status = 'QUEUED'),
+       count(*) FILTER (WHERE status = 'SENDING'),
+       count(*) FILTER (WHERE status = 'UNKNOWN'),
+       count(*) FILTER (WHERE status = 'UNCONFIRMED'),
+       count(*) FILTER (WHERE status IN ('SENT', 'DELIVERED', 'READ') OR (status = 'FAILED' AND wamid IS NOT NULL)),
+       count(*) FILTER (WHERE status IN ('DELIVERED', 'READ')),
+       count(*) FILTER (WHERE status = 'READ'),
+       count(*) FILTER (WHERE status = 'FAILED'),
+       count(*) FILTER (WHERE status = 'FAILED' AND wamid IS NULL),
+       count(*) FILTER (WHERE status = 'SUPPRESSED'),
+       count(*) FILTER (WHERE status = 'CANCELLED'),
+       count(*) FILTER (WHERE status = 'EXPIRED')
+FROM message_states WHERE vendor_id = @vendor_id AND campaign_id = @campaign_id AND month = @month;
+
+-- name: CampaignMessages
+SELECT id, contact_id, country, status, attempts, COALESCE(wamid, ''), price_micros, captured_micros, refunded_micros,
+       COALESCE(error_code, 0), COALESCE(error_title, ''), created_at, sent_at, delivered_at, read_at, failed_at, retry_at
+FROM message_states
+WHERE vendor_id = @vendor_id AND campaign_id = @campaign_id AND month = @month AND id > @after
+  AND (@status::text IS NULL OR status = @status::text)
+ORDER BY id LIMIT @max_rows;
