@@ -258,12 +258,13 @@ func (t *table) row(sc *recordScanner) {
 // recordScanner scans records and knows where each began and which one it is.
 type recordScanner struct {
 	*bufio.Scanner
+	delim      byte
 	start, end int64 // byte offsets in the object
 	record     int   // from 1, blank ones counted: as a spreadsheet counts
 }
 
 func newRecordScanner(r io.Reader, delim byte, at int64) *recordScanner {
-	sc := &recordScanner{Scanner: bufio.NewScanner(r), start: at, end: at}
+	sc := &recordScanner{Scanner: bufio.NewScanner(r), delim: delim, start: at, end: at}
 	split := importing.Records(delim)
 	sc.Buffer(make([]byte, 0, 64<<10), importing.MaxRecord+4096)
 	sc.Split(func(data []byte, atEOF bool) (int, []byte, error) {

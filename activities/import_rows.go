@@ -67,49 +67,52 @@ func checkRows(ctx context.Context, files importfile.Files, job store.Import, ch
 	}
 	defer r.Close() //nolint:errcheck // read to its end or given up
 
-	delim := job.Delimiter[0]
 	entries := make([]importing.Entry, job.RowsTotal)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0) + 1)
-	sc := newRecordScanner(r, delim, first.ByteFrom)
+	sc := newRecordScanner(r, job.Delimiter[0], first.ByteFrom)
 	sc.record = first.FirstRow - 1
-	seen := 0
-	batch := rowBatch{delim: delim}
-	flush := func() {
-		b, into := batch, entries[seen-len(batch.rows):seen]
-		g.Go(func() error { b.check(plan, into); return nil })
-		batch = rowBatch{delim: delim}
-	}
-	for sc.Scan() {
-		if importing.Blank(sc.Bytes(), delim) {
-			continue
-		}
-		if seen++; seen > len(entries) {
-			break
-		}
-		batch.add(sc.record, sc.Bytes())
-		if len(batch.rows) == parseBatch {
-			flush()
-			activity.RecordHeartbeat(ctx, seen)
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	if len(batch.rows) > 0 && seen <= len(entries) {
-		flush()
-	}
-	_ = g.Wait() // checking cannot fail
-	if err := context.Cause(ctx); err != nil && ctx.Err() == nil {
-		return nil, err
-	}
-	if err := sc.Err(); err != nil {
+	seen, err := checkRecords(ctx, sc, plan, entries)
+	if err != nil {
 		return nil, err
 	}
 	if seen != len(entries) {
 		return nil, errMiscount
 	}
 	return entries, nil
+}
+
+// checkRecords fills entries from the scanner and returns how many rows it met; it
+// stops at one too many.
+func checkRecords(ctx context.Context, sc *recordScanner, plan *importing.Plan, entries []importing.Entry) (int, error) {
+	var g errgroup.Group // goroutines that only compute: they cannot fail
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	seen := 0
+	batch := rowBatch{delim: sc.delim}
+	flush := func() {
+		b, into := batch, entries[seen-len(batch.rows):seen]
+		g.Go(func() error { b.check(plan, into); return nil })
+		batch = rowBatch{delim: sc.delim}
+	}
+	for sc.Scan() && ctx.Err() == nil {
+		if importing.Blank(sc.Bytes(), sc.delim) {
+			continue
+		}
+		if seen == len(entries) {
+			_ = g.Wait()
+			return seen + 1, nil
+		}
+		seen++
+		batch.add(sc.record, sc.Bytes())
+		if len(batch.rows) == parseBatch {
+			flush()
+			activity.RecordHeartbeat(ctx, seen)
+		}
+	}
+	flush()
+	_ = g.Wait()
+	if err := ctx.Err(); err != nil {
+		return seen, err
+	}
+	return seen, sc.Err()
 }
 
 // rowBatch is some records, copied out of the scanner's buffer.

@@ -111,6 +111,11 @@ func (d Drift) OK() bool {
 	return d.Micros == 0 && d.Sum == 0 && d.Unbalanced == 0 && d.HeldFinished == 0 && d.Uncharged == 0
 }
 
+// Total is all the money that is not where it should be.
+func (d Drift) Total() money.Micros {
+	return d.Micros + max(d.Sum, -d.Sum) + d.HeldFinished + d.Uncharged
+}
+
 // ReconcileWallet compares every balance of the vendor with its entries, and what the
 // ledger charged with what the messages say, in one snapshot. It changes nothing.
 func (s *Store) ReconcileWallet(ctx context.Context, v vendor.ID) (Drift, error) {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/kloyst/kloyst-core/api/httpx"
@@ -92,7 +93,7 @@ func (h *templates) get(ctx context.Context, who httpx.Principal, in *httpx.ByID
 
 // problemText is the part of an error that a vendor may read.
 func problemText(err error) string {
-	if e, ok := errs.As(err); ok {
+	if e, ok := errors.AsType[*errs.Error](err); ok {
 		return e.Msg
 	}
 	return ""

@@ -99,9 +99,9 @@ func Raw(a *API, methodPath string, code int, least vendor.Role, summary string,
 	a.router.MethodFunc(op.Method, op.Path, Authed(least, h))
 }
 
-// Page adds a page for people's browsers. It is in no document: programs use the JSON
+// HTML adds a page for people's browsers. It is in no document: programs use the JSON
 // endpoint beside it.
-func Page(a *API, methodPath string, h HandlerFunc) {
+func HTML(a *API, methodPath string, h HandlerFunc) {
 	method, path, _ := strings.Cut(methodPath, " ")
 	a.router.MethodFunc(method, path, Handle(h))
 }

@@ -7,9 +7,13 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/kloyst/kloyst-core/api/gateway"
 	"github.com/kloyst/kloyst-core/api/httpx"
 	"github.com/kloyst/kloyst-core/internal/config"
+	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/obs"
 	"github.com/kloyst/kloyst-core/store"
 )
@@ -23,14 +27,32 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 		return err
 	}
 	defer db.Close()
+	redisOptions, err := redis.ParseURL(string(cfg.RedisURL))
+	if err != nil {
+		return errBadRedisURL
+	}
+	cache := redis.NewClient(redisOptions)
+	defer cache.Close() //nolint:errcheck // nothing is left to flush
+	ring, err := crypt.NewRing(cfg.Master())
+	if err != nil {
+		return err
+	}
+	graph, err := meta.New(meta.Options{BaseURL: cfg.MetaGraphURL, Version: cfg.MetaGraphVersion, Timeout: cfg.MetaTimeout})
+	if err != nil {
+		return err
+	}
 	tokens, err := httpx.NewTokens(cfg.SigningKey().Seed())
 	if err != nil {
 		return err
 	}
-	api, err := gateway.New(gateway.Deps{Tokens: tokens, Log: log, Prefix: cfg.APIPrefix, Origins: cfg.CORSAllowedOrigins})
+	api, err := gateway.New(gateway.Deps{
+		Store: db, Tokens: tokens, Ring: ring, Keys: crypt.NewKeys(ring, db.VendorKeys), Meta: graph, Redis: cache,
+		Log: log, Prefix: cfg.APIPrefix, Origins: cfg.CORSAllowedOrigins,
+	})
 	if err != nil {
 		return err
 	}
+	// Redis is no check: without it logins are not slowed down, and everything else works.
 	internal := obs.NewInternal(map[string]obs.Check{"postgres": db.Ping})
 	srv := &http.Server{Addr: cfg.HTTPAddr, Handler: api, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	return serve(ctx, internal, cfg.InternalAddr, srv, cfg.ShutdownGrace, nil)

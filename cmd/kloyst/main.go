@@ -20,9 +20,13 @@ import (
 
 // verbs are the operator's commands.
 type verbs struct {
-	Serve   serveCmd   `cmd:"" default:"1" help:"Run the mode named by SERVICE_TYPE."`
-	Migrate migrateCmd `cmd:"" help:"Apply missing migrations to DATABASE_URL."`
-	Dev     devCmd     `cmd:"" help:"The local stack: up, down, status, exec, logs, restart."`
+	Serve    serveCmd    `cmd:"" default:"1" help:"Run the mode named by SERVICE_TYPE."`
+	Migrate  migrateCmd  `cmd:"" help:"Apply missing migrations to DATABASE_URL."`
+	RateCard rateCardCmd `cmd:"" help:"Prices: load, list, fees, taxes."`
+	Wallet   walletCmd   `cmd:"" help:"Wallets: top-up, reconcile."`
+	Campaign campaignCmd `cmd:"" help:"Campaigns: explain, pause, resume, cancel."`
+	Vendor   vendorCmd   `cmd:"" help:"Vendors: ls, create."`
+	Dev      devCmd      `cmd:"" help:"The local stack: up, down, status, exec, logs, restart."`
 }
 
 func main() {

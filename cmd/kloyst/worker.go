@@ -12,6 +12,7 @@ import (
 	"github.com/kloyst/kloyst-core/activities"
 	"github.com/kloyst/kloyst-core/internal/config"
 	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/mail"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/obs"
 	"github.com/kloyst/kloyst-core/internal/ratelimit"
@@ -42,6 +43,10 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	if err != nil {
 		return err
 	}
+	mails, err := mail.New(mail.Options{Addr: cfg.SMTPAddr, TLS: mail.TLS(cfg.SMTPTLS), From: cfg.MailFrom})
+	if err != nil {
+		return err
+	}
 	temporal, err := temporalx.Dial(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -52,6 +57,8 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	core := newWorker(temporal, workflows.QueueCore, cfg.WorkerCore, cfg)
 	workflows.Register(core)
 	core.RegisterActivity(&activities.Dispatch{Store: db})
+	core.RegisterActivity(&activities.Templates{Store: db, Keys: keys, Meta: graph})
+	core.RegisterActivity(&activities.Mail{Store: db, Sender: mails, PublicURL: cfg.PublicURL, APIPrefix: cfg.APIPrefix})
 	send := newWorker(temporal, workflows.QueueSend, cfg.WorkerSend, cfg)
 	send.RegisterActivity(&activities.Sending{
 		Store: db, Keys: keys, Limiter: ratelimit.New(cache, ""), Meta: graph, Log: log, UnknownGrace: cfg.UnknownGrace,

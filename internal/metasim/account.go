@@ -207,7 +207,7 @@ func (s *Sim) setNumber(id string, body []byte) (any, error) {
 	return s.numberFields(n), nil
 }
 
-func set[T any](to *T, from *T) {
+func set[T any](to, from *T) {
 	if from != nil {
 		*to = *from
 	}

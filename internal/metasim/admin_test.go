@@ -59,7 +59,7 @@ func TestAdmin_StatsByAccount(t *testing.T) {
 	require.Equal(t, w.business, other["business_id"])
 	w.sendTo("+919876543210", "")
 	require.InDelta(t, 1, w.admin(http.MethodGet, "stats?waba_id="+w.waba, "")["accepted"], 0)
-	require.InDelta(t, 0, w.admin(http.MethodGet, "stats?waba_id="+other["waba_id"].(string), "")["accepted"], 0)
+	require.InDelta(t, 0, w.admin(http.MethodGet, "stats?waba_id="+at[string](t, other, "waba_id"), "")["accepted"], 0)
 	all := w.admin(http.MethodGet, "stats", "")
 	require.InDelta(t, 1, all["accepted"], 0)
 	require.Len(t, all["numbers"], 2)
@@ -153,7 +153,7 @@ func TestSignup_CodeIsExchangedOnceAndSoon(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	code := func() string {
-		return w.admin(http.MethodPost, "codes", `{"waba_id":"`+w.waba+`"}`)["code"].(string)
+		return at[string](t, w.admin(http.MethodPost, "codes", `{"waba_id":"`+w.waba+`"}`), "code")
 	}
 	exchange := func(code, secret string) answer {
 		q := url.Values{"client_id": {appID}, "client_secret": {secret}, "code": {code}}
@@ -163,7 +163,7 @@ func TestSignup_CodeIsExchangedOnceAndSoon(t *testing.T) {
 	require.Equal(t, 1, exchange(one, "wrong").code())
 	got := exchange(one, appSecret)
 	require.Equal(t, "bearer", got.body["token_type"])
-	token := got.body["access_token"].(string)
+	token := at[string](t, got.body, "access_token")
 	require.NotEqual(t, w.token, token)
 	require.Equal(t, http.StatusOK, w.do(http.MethodGet, "/v23.0/"+w.waba, "", token).status)
 	require.Equal(t, 36009, exchange(one, appSecret).subcode())
@@ -172,7 +172,7 @@ func TestSignup_CodeIsExchangedOnceAndSoon(t *testing.T) {
 	require.Equal(t, 36007, exchange(late, appSecret).subcode())
 
 	info := w.do(http.MethodGet, "/v23.0/debug_token?input_token="+token, "", appID+"|"+appSecret).body
-	require.Equal(t, true, at[bool](t, info, "data", "is_valid"))
+	require.True(t, at[bool](t, info, "data", "is_valid"))
 	require.Equal(t, []any{w.waba}, at[[]any](t, info, "data", "granular_scopes", 0, "target_ids"))
 	require.Equal(t, 100, w.do(http.MethodGet, "/v23.0/debug_token?input_token="+token, "", w.token).code())
 	gone := w.do(http.MethodGet, "/v23.0/debug_token?input_token=EAAx", "", appID+"|"+appSecret).body
@@ -200,12 +200,12 @@ func TestMedia_UploadLookUpDownloadDelete(t *testing.T) {
 	}
 	require.Equal(t, 100, upload("application/x-msdownload", []byte("MZ")).code())
 	require.Equal(t, 100, upload("image/png", make([]byte, 5<<20+1)).code())
-	id := upload("image/png", []byte("pixels")).body["id"].(string)
+	id := at[string](t, upload("image/png", []byte("pixels")).body, "id")
 
 	info := w.graph(http.MethodGet, id+"?phone_number_id="+w.phone, "")
 	require.Equal(t, []any{"image/png", "6", id}, []any{info.body["mime_type"], info.body["file_size"], info.body["id"]})
 	require.Equal(t, 33, w.graph(http.MethodGet, id+"?phone_number_id=1", "").subcode())
-	path := strings.TrimPrefix(info.body["url"].(string), w.url)
+	path := strings.TrimPrefix(at[string](t, info.body, "url"), w.url)
 	require.Equal(t, "pixels", string(w.do(http.MethodGet, path, "", w.token).raw))
 	require.Equal(t, http.StatusUnauthorized, w.do(http.MethodGet, path, "", "").status)
 	w.advance(6 * time.Minute)
@@ -218,7 +218,7 @@ func TestUpload_CanBeResumed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	started := w.graph(http.MethodPost, appID+"/uploads?file_length=10&file_type=image/png&file_name=a.png", "")
-	id := started.body["id"].(string)
+	id := at[string](t, started.body, "id")
 	part := func(offset, data string) object {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+"/v23.0/"+id, strings.NewReader(data))
 		require.NoError(t, err)

@@ -70,6 +70,12 @@ type Config struct {
 	// MessageStatus puts message_status into answers to template sends.
 	MessageStatus bool `json:"message_status"`
 
+	// PacingFirst messages of a template that is new or unpaused go out, the
+	// rest is held_for_quality_assessment until a verdict: a good one by itself
+	// after PacingDelayMS, a bad one by POST /_sim/templates/{id}/status
+	// {"pacing":"bad"}. 0: no pacing.
+	PacingFirst   int `json:"pacing_first"`
+	PacingDelayMS int `json:"pacing_delay_ms"`
 	// ReviewDelayMS is how long a new template stays PENDING.
 	ReviewDelayMS int `json:"review_delay_ms"`
 
@@ -117,7 +123,7 @@ func DefaultConfig() Config {
 		PairLimit: true, ThrottleStatus: 400,
 		PortfolioEffect: PortfolioAsync, ManagementLimit: 5000,
 		ServiceWindow: true, MessageStatus: true,
-		ReviewDelayMS:  2000,
+		PacingDelayMS: 60_000, ReviewDelayMS: 2000,
 		WebhookVersion: 24, BSUID: true,
 		WebhookBatch: 1000, WebhookConcurrency: 8, WebhookTimeoutMS: 10_000,
 		WebhookRetryMS: 500, WebhookMaxPendingBytes: 256 << 20,

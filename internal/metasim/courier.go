@@ -245,7 +245,7 @@ func (k *courier) post(ctx context.Context, d *delivery) error {
 	if err != nil {
 		return plainError(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end below
+	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 	if resp.StatusCode != http.StatusOK {
 		return errors.New("answered " + strconv.Itoa(resp.StatusCode))
@@ -261,8 +261,7 @@ func (k *courier) noteLatency(d time.Duration) {
 
 // plainError leaves the URL out: it may hold a secret.
 func plainError(err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
 		return ue.Err
 	}
 	return err
@@ -295,7 +294,7 @@ func (k *courier) handshake(ctx context.Context, cb callback) error {
 	if err != nil {
 		return plainError(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end below
+	defer resp.Body.Close()
 	got, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 	switch {
 	case err != nil:
@@ -335,9 +334,14 @@ func (k *courier) clear() {
 
 type deliveryHeap []*delivery
 
-func (h deliveryHeap) Len() int           { return len(h) }
-func (h deliveryHeap) Less(i, j int) bool { return h[i].due < h[j].due }
-func (h deliveryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+// Len implements heap.Interface.
+func (h *deliveryHeap) Len() int { return len(*h) }
+
+// Less implements heap.Interface.
+func (h *deliveryHeap) Less(i, j int) bool { return (*h)[i].due < (*h)[j].due }
+
+// Swap implements heap.Interface.
+func (h *deliveryHeap) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
 
 // Push implements heap.Interface.
 func (h *deliveryHeap) Push(x any) {

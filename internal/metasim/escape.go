@@ -72,13 +72,13 @@ func appendUnit(b []byte, r rune) []byte {
 // asciiJSON marshals v in the same form. It panics on a value that has no
 // JSON form, which only a mistake in this package can bring about.
 func asciiJSON(v any) []byte {
-	var plain bytes.Buffer
-	enc := json.NewEncoder(&plain)
+	var utf bytes.Buffer
+	enc := json.NewEncoder(&utf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		panic("metasim: " + err.Error())
 	}
-	return escapeJSON(bytes.TrimSuffix(plain.Bytes(), []byte("\n")))
+	return escapeJSON(bytes.TrimSuffix(utf.Bytes(), []byte("\n")))
 }
 
 // escapeJSON rewrites valid JSON so that it is ASCII with escaped slashes.

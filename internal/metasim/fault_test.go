@@ -44,7 +44,7 @@ func TestFault_TimesInAll(t *testing.T) {
 		a := w.send(object{"to": fmt.Sprintf("+9198000000%02d", i)})
 		require.Equal(t, want, a.status)
 		if want == 503 {
-			require.Equal(t, true, at[bool](t, a.body, "error", "is_transient"))
+			require.True(t, at[bool](t, a.body, "error", "is_transient"))
 		}
 	}
 }

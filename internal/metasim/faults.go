@@ -130,7 +130,7 @@ func parseRules(body []byte) ([]*liveRule, error) {
 		r.Match.ToPrefix = strings.TrimPrefix(r.Match.ToPrefix, "+")
 		salt := hashString(r.Name)
 		if r.Name == "" {
-			salt = uint64(i) + 1 //nolint:gosec // an index
+			salt = uint64(i) + 1
 		}
 		out = append(out, &liveRule{Rule: r, salt: mix(salt ^ mix(saltRule))})
 	}

@@ -254,7 +254,8 @@ func (c *call) authenticate() *graphError {
 		const layout = "Monday, 02-Jan-06 15:04:05 MST"
 		return &graphError{code: 190, subcode: 463, details: "-", message: fmt.Sprintf(
 			"Error validating access token: Session has expired on %s. The current time is %s.",
-			time.Unix(0, t.expiresAt).UTC().Format(layout), time.Unix(0, c.arrived).UTC().Format(layout))}
+			time.Unix(0, t.expiresAt).UTC().Format(layout), time.Unix(0, c.arrived).UTC().Format(layout),
+		)}
 	}
 	if proof := c.query.Get("appsecret_proof"); proof != "" && proof != hmacHex(a.secret, []byte(text)) {
 		return &graphError{code: 100, details: "-", message: "Invalid appsecret_proof provided in the API argument"}
@@ -286,7 +287,8 @@ func (c *call) manage(w *waba) *graphError {
 	}
 	c.w.Header().Set("X-Business-Use-Case-Usage", fmt.Sprintf(
 		`{"%s":[{"type":"whatsapp_business_management","call_count":%d,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":%d}]}`,
-		w.id, share, regain))
+		w.id, share, regain,
+	))
 	c.w.Header().Set("X-App-Usage", fmt.Sprintf(`{"call_count":%d,"total_time":1,"total_cputime":1}`, share))
 	if n > limit {
 		return refuse(80007)

@@ -55,14 +55,15 @@ type flight struct {
 	failCode int
 	pricedOn statusKind // delivered or read: the second status that carries pricing
 	silent   bool       // no webhook at all
+	held     bool       // for quality assessment
 }
 
 // plan decides the message's fate and schedules its statuses.
-func (s *Sim) plan(p *sending, f *flight) {
+func (s *Sim) plan(p *sending, f *flight, now int64) {
 	cfg, eff, key := p.cfg, &p.eff, f.to.key
 	f.silent = eff.NoWebhook
-	f.priceAs = s.priceType(f, p.arrived)
-	f.failCode = s.failure(p, f)
+	f.priceAs = s.priceType(f, now)
+	f.failCode = s.failure(p, f, now)
 
 	fate := roll(s.seed, saltFate, key)
 	deliveredRate, readRate := cfg.DeliveredRate, cfg.ReadRate
@@ -101,12 +102,12 @@ func (s *Sim) plan(p *sending, f *flight) {
 			f.pricedOn = statusDelivered
 		}
 	}
-	s.schedule(p, f, kinds)
+	s.schedule(p, f, kinds, now)
 }
 
 // failure is the code the message will fail with, or 0.
-func (s *Sim) failure(p *sending, f *flight) int {
-	cfg, now := p.cfg, p.arrived
+func (s *Sim) failure(p *sending, f *flight, now int64) int {
+	cfg := p.cfg
 	key, marketing := f.to.key, f.category == pricingMarketing
 	switch {
 	case p.eff.FailedCode != 0:
@@ -182,10 +183,10 @@ func (s *Sim) delays(cfg *Config, key uint64, eff *effect) [4]int64 {
 
 // schedule lays the statuses out in time; reordered ones keep the times of the
 // line but swap their places in it, duplicates follow a little later.
-func (s *Sim) schedule(p *sending, f *flight, kinds []statusKind) {
+func (s *Sim) schedule(p *sending, f *flight, kinds []statusKind, now int64) {
 	cfg, eff := p.cfg, &p.eff
 	delays := s.delays(cfg, f.to.key, eff)
-	due := p.arrived
+	due := now
 	times := make([]int64, len(kinds))
 	for i, k := range kinds {
 		if i == 0 && k == statusFailed {

@@ -61,7 +61,7 @@ func (c *call) uploadMedia(n *number) {
 		c.fail(missingParameter("file"))
 		return
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	if c.r.FormValue("messaging_product") != "whatsapp" {
 		c.fail(missingParameter("messaging_product"))
 		return

@@ -156,7 +156,8 @@ func selectFields(kind string, all map[string]any, fields string, usual []string
 		v, ok := all[name]
 		if !ok {
 			return nil, &graphError{code: 100, details: "-", message: fmt.Sprintf(
-				"(#100) Tried accessing nonexisting field (%s) on node type (%s)", name, kind)}
+				"(#100) Tried accessing nonexisting field (%s) on node type (%s)", name, kind,
+			)}
 		}
 		if inner, isMap := v.(map[string]any); nested && isMap {
 			picked := map[string]any{}

@@ -85,7 +85,7 @@ func (sh *shape) checkParameters(comps []sentComponent, version int) *graphError
 	if e := sh.checkHeader(header, version); e != nil {
 		return e
 	}
-	if e := sh.checkText("body", sh.bodyVars, sh.bodyText, sh.bodyLimit(), body, version); e != nil {
+	if e := sh.checkText(textPart{"body", sh.bodyText, sh.bodyVars, sh.bodyLimit()}, body, version); e != nil {
 		return e
 	}
 	if sh.offer && (offer == nil || len(offer.Parameters) == 0) {
@@ -107,7 +107,7 @@ func (sh *shape) bodyLimit() int {
 func (sh *shape) checkHeader(c *sentComponent, version int) *graphError {
 	switch sh.header {
 	case "", "TEXT":
-		return sh.checkText("header", sh.headerVars, sh.headerText, maxHeaderText, c, version)
+		return sh.checkText(textPart{"header", sh.headerText, sh.headerVars, maxHeaderText}, c, version)
 	}
 	if c == nil || len(c.Parameters) != 1 {
 		return refusef(132012, "header: Format mismatch, expected %s, received UNKNOWN", sh.header)
@@ -138,8 +138,18 @@ func (sh *shape) checkHeader(c *sentComponent, version int) *graphError {
 	return nil
 }
 
+// textPart is a text of the template with its variables; limit is in
+// characters, with the variables filled in.
+type textPart struct {
+	where string
+	text  string
+	vars  []string
+	limit int
+}
+
 // checkText fills the variables in and watches counts, names and lengths.
-func (sh *shape) checkText(where string, vars []string, text string, limit int, c *sentComponent, version int) *graphError {
+func (sh *shape) checkText(part textPart, c *sentComponent, version int) *graphError {
+	where, vars := part.where, part.vars
 	var params []parameter
 	if c != nil {
 		params = c.Parameters
@@ -147,7 +157,7 @@ func (sh *shape) checkText(where string, vars []string, text string, limit int, 
 	if len(params) != len(vars) {
 		return refusef(132000, "%s: number of localizable_params (%d) does not match the expected number of params (%d)", where, len(params), len(vars))
 	}
-	length := utf8.RuneCountInString(text)
+	length := utf8.RuneCountInString(part.text)
 	given := make([]string, 0, 8)
 	for i := range params {
 		value, e := sh.parameterText(where, &params[i], version)
@@ -164,8 +174,8 @@ func (sh *shape) checkText(where string, vars []string, text string, limit int, 
 			}
 		}
 	}
-	if length > limit {
-		return refusef(132005, "%s: Translated text too long. It has %d characters of %d", where, length, limit)
+	if length > part.limit {
+		return refusef(132005, "%s: Translated text too long. It has %d characters of %d", where, length, part.limit)
 	}
 	return nil
 }

@@ -76,9 +76,14 @@ func (q *scheduler) clear() {
 
 type tickHeap []int64
 
-func (h tickHeap) Len() int           { return len(h) }
-func (h tickHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h tickHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+// Len implements heap.Interface.
+func (h *tickHeap) Len() int { return len(*h) }
+
+// Less implements heap.Interface.
+func (h *tickHeap) Less(i, j int) bool { return (*h)[i] < (*h)[j] }
+
+// Swap implements heap.Interface.
+func (h *tickHeap) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
 
 // Push implements heap.Interface.
 func (h *tickHeap) Push(x any) {

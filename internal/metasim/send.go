@@ -212,11 +212,6 @@ func (s *Sim) reach(cfg *Config, n *number, to *recipient, now int64) bool {
 // book counts the message as accepted and plans its statuses.
 func (p *sending) book() *flight {
 	f := &flight{n: p.n, to: p.to, opaque: p.m.Opaque, category: pricingService}
-	if t := p.template; t != nil {
-		t.waba.mu.Lock()
-		f.category = pricingCategory(t.category)
-		t.waba.mu.Unlock()
-	}
 	f.wamid = p.s.wamid(&p.to, p.s.seq.Add(1))
 	unique, duplicate := true, false
 	if f.opaque != "" {
@@ -224,7 +219,9 @@ func (p *sending) book() *flight {
 	}
 	p.n.accepted(p.arrived, unique, duplicate)
 	p.s.total.accepted.Add(1)
-	p.s.plan(p, f)
+	if p.template == nil || !p.template.take(p, f) {
+		p.s.plan(p, f, p.arrived)
+	}
 	return f
 }
 
@@ -241,7 +238,7 @@ func (s *Sim) wamid(to *recipient, seq uint64) string {
 	binary.BigEndian.PutUint64(n[:], seq)
 	copy(id[4:], n[3:]) // 40 bits: a trillion messages
 	raw := make([]byte, 0, 48)
-	raw = append(raw, 0x1c, 0x18, byte(len(who)))
+	raw = append(raw, 0x1c, 0x18, byte(len(who))) //nolint:gosec // at most 16 digits
 	raw = append(raw, who...)
 	raw = append(raw, 0x15, 0x02, 0x00, 0x11, 0x18, 18)
 	for _, b := range id {
@@ -264,7 +261,11 @@ func (p *sending) acceptedBody(f *flight) []byte {
 	}
 	b = appendString(append(b, `}],"messages":[{"id":`...), f.wamid)
 	if p.template != nil && p.cfg.MessageStatus {
-		b = append(b, `,"message_status":"accepted"`...)
+		if f.held {
+			b = append(b, `,"message_status":"held_for_quality_assessment"`...)
+		} else {
+			b = append(b, `,"message_status":"accepted"`...)
+		}
 	}
 	return append(b, "}]}"...)
 }

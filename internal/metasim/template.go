@@ -44,7 +44,8 @@ type template struct {
 	shape                      *shape
 	pauses                     int
 	edits                      []int64 // of the approved template
-	review                     int     // how often it went to review; outdates an older review's verdict
+	pacing                     pacing
+	review                     int // how often it went to review; outdates an older review's verdict
 }
 
 // templateInput is the body of template creation and edition.

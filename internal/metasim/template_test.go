@@ -3,6 +3,7 @@ package metasim_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -77,9 +78,7 @@ func newTemplate(changes object) string {
 		"name": "fresh_offer", "language": "en_US", "category": "MARKETING",
 		"components": []any{object{"type": "BODY", "text": "Hi {{1}}, look at our offer.", "example": object{"body_text": []any{[]any{"Ravi"}}}}},
 	}
-	for k, v := range changes {
-		t[k] = v
-	}
+	maps.Copy(t, changes)
 	b, _ := json.Marshal(t)
 	return string(b)
 }
@@ -97,7 +96,7 @@ func TestTemplates_CreationIsReviewed(t *testing.T) {
 
 	raw := string(w.hook.all()[0].raw)
 	require.Contains(t, raw, `"message_template_id":`+id+`,`, "a number in webhooks")
-	require.Equal(t, float64(start().Unix()+3), at[float64](t, w.hook.all()[0].body, "entry", 0, "time"))
+	require.InDelta(t, start().Unix()+3, at[float64](t, w.hook.all()[0].body, "entry", 0, "time"), 0)
 	v := w.hook.values(t, "message_template_status_update")[0]
 	require.Equal(t, []any{"APPROVED", "fresh_offer", "en-US", "NONE", "MARKETING"}, []any{
 		v["event"], v["message_template_name"], v["message_template_language"], v["reason"], v["message_template_category"],
@@ -272,4 +271,51 @@ func TestTemplates_HundredAnHour(t *testing.T) {
 	require.Equal(t, 80007, create(100).code())
 	w.advance(time.Hour)
 	require.Equal(t, http.StatusOK, create(100).status)
+}
+
+func TestTemplates_PacingHoldsUntilTheVerdict(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		verdict  func(w *world, id string)
+		statuses []string // of the held message
+		code     int      // of the next send
+	}{
+		"a good verdict lets go": {
+			func(w *world, id string) { w.admin(http.MethodPost, "templates/"+id+"/status", `{"pacing":"good"}`) },
+			[]string{"sent", "delivered", "read"},
+			0,
+		},
+		"no word in time is a good verdict": {
+			func(w *world, _ string) { w.advance(time.Minute) },
+			[]string{"sent", "delivered", "read"},
+			0,
+		},
+		"a bad verdict fails and pauses": {
+			func(w *world, id string) { w.admin(http.MethodPost, "templates/"+id+"/status", `{"pacing":"bad"}`) },
+			[]string{"failed"},
+			132015,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, `{"pacing_first":1}`)
+			first := w.sendTo("+919876543210", "")
+			a := w.send(object{"to": "+919876543211"})
+			require.Equal(t, "held_for_quality_assessment", at[string](t, a.body, "messages", 0, "message_status"))
+			held := at[string](t, a.body, "messages", 0, "id")
+			w.advance(10 * time.Second)
+			w.eventually(func() bool { return len(w.hook.kinds(t, first)) == 3 }, "the first slice goes out")
+			require.Empty(t, w.hook.kinds(t, held))
+
+			tt.verdict(w, w.templates["seasonal_promotion"])
+			for range 4 {
+				w.advance(time.Second)
+				w.eventually(func() bool { return number(w.stats(), "webhooks", "pending") == 0 }, "posted")
+			}
+			w.eventually(func() bool { return len(w.hook.kinds(t, held)) == len(tt.statuses) }, "the verdict is carried out")
+			require.ElementsMatch(t, tt.statuses, w.hook.kinds(t, held))
+			require.Equal(t, tt.code, w.send(object{"to": "+919876543212"}).code())
+		})
+	}
 }

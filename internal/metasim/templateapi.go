@@ -103,6 +103,9 @@ func (s *Sim) review(t *template) {
 func (s *Sim) setStatus(t *template, status, reason string) {
 	w := t.waba
 	w.mu.Lock()
+	if t.status == statusPaused && status == statusApproved {
+		t.pacing = pacing{held: t.pacing.held} // an unpaused template is paced anew
+	}
 	t.status = status
 	t.rejectedReason = ""
 	if status == statusRejected {
@@ -145,6 +148,7 @@ func (s *Sim) setTemplateStatus(id string, body []byte) (any, error) {
 		Status   string `json:"status"`
 		Reason   string `json:"reason"`
 		Category string `json:"category"` // changes the category as well, with its webhook
+		Pacing   string `json:"pacing"`   // good or bad: the verdict on what is held
 	}
 	if err := strict(body, &in); err != nil {
 		return nil, err
@@ -152,6 +156,12 @@ func (s *Sim) setTemplateStatus(id string, body []byte) (any, error) {
 	known := []string{"", statusPending, statusApproved, statusRejected, statusPaused, statusDisabled, statusPendingDeletion}
 	if !slices.Contains(known, in.Status) {
 		return nil, fmt.Errorf("templates: status %q is not known", in.Status)
+	}
+	if in.Pacing != "" && in.Pacing != pacingGood && in.Pacing != pacingBad {
+		return nil, fmt.Errorf("templates: pacing %q is neither good nor bad", in.Pacing)
+	}
+	if in.Pacing != "" {
+		s.judge(t, in.Pacing == pacingGood)
 	}
 	if in.Category != "" {
 		t.waba.mu.Lock()
@@ -256,12 +266,12 @@ func (c *call) deleteTemplates(w *waba) {
 	name, id := c.param("name"), c.param("hsm_id")
 	var ids []string
 	if list := c.param("hsm_ids"); list != "" {
-		var any []flexString
-		if json.Unmarshal([]byte(list), &any) != nil || len(any) > 100 {
+		var given []flexString
+		if json.Unmarshal([]byte(list), &given) != nil || len(given) > 100 {
 			c.fail(&graphError{code: 100, details: "-", message: "(#100) Param hsm_ids must be a list of at most 100 ids."})
 			return
 		}
-		for _, x := range any {
+		for _, x := range given {
 			ids = append(ids, string(x))
 		}
 	}

@@ -2,7 +2,7 @@ package metasim_test
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the older header is SHA-1
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -127,11 +127,11 @@ func TestWebhook_IsRetriedUntil200(t *testing.T) {
 	w.hook.answerWith(http.StatusServiceUnavailable)
 	w.sendTo("+919876543210", "")
 	// The delay doubles from attempt to attempt, give or take a quarter.
-	for n, wait := range []time.Duration{1, 2, 4, 8} {
+	for n, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
 		w.eventually(func() bool { return number(w.stats(), "webhooks", "failures") == n+1 }, "the failure is booked")
-		w.advance(wait * 740 * time.Millisecond)
+		w.advance(wait * 74 / 100)
 		require.Len(t, w.hook.all(), n+1, "not yet")
-		w.advance(wait * 520 * time.Millisecond)
+		w.advance(wait * 52 / 100)
 		w.eventually(func() bool { return len(w.hook.all()) == n+2 }, "another attempt")
 		require.Equal(t, w.hook.all()[0].raw, w.hook.all()[n+1].raw, "with the same bytes")
 	}

@@ -39,6 +39,32 @@ var (
 	ErrRegion = errs.InvalidField("import.unknown_region", "default_region", "default_region must be a two-letter country code")
 )
 
+// FileFault tells whether an error code is about the file itself: no retry and no
+// operator can help, the vendor needs another file.
+func FileFault(code string) bool {
+	for _, e := range []*errs.Error{ErrEmptyFile, ErrNoRows, ErrNotText, ErrLineTooLong, ErrTooManyRows, ErrTooManyColumns} {
+		if e.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// RetryMode is what an operator asks of a parked import.
+type RetryMode string
+
+// The modes. Resume tries again what failed; SkipChunk counts the rows of the failed
+// chunks as invalid and goes on; Restart reads the file from its beginning again and
+// does every chunk that is not done.
+const (
+	Resume    RetryMode = "resume"
+	SkipChunk RetryMode = "skip_chunk"
+	Restart   RetryMode = "restart"
+)
+
+// Known tells whether m is one of the modes.
+func (m RetryMode) Known() bool { return m == Resume || m == SkipChunk || m == Restart }
+
 // Status is where an import stands.
 type Status string
 
