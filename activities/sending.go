@@ -37,9 +37,11 @@ type Sending struct {
 }
 
 const (
-	// markedBatch is how many messages are marked, posted and recorded together: what a
-	// killed worker leaves unsettled is at most this many times batchesAtOnce.
-	markedBatch   = 100
+	// A batch is marked, posted and recorded together, and not marked before its first
+	// message is due: what a killed worker leaves unsettled is what was on the wire. It
+	// spans an eighth of a second of the number's rate, within these bounds.
+	smallestBatch = 10
+	largestBatch  = 100
 	batchesAtOnce = 3
 
 	// paceHorizon is the longest an activity waits for due times it holds; what would be
@@ -180,10 +182,10 @@ func (a *Sending) newRun(ctx context.Context, v vendor.ID, job store.SendJob) (*
 func (r *sendRun) all(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(batchesAtOnce)
-	step := 0
+	step, size := 0, min(max(r.job.RatePerSecond/8, smallestBatch), largestBatch)
 	for ids := r.job.Messages; len(ids) > 0; {
 		asked := time.Now()
-		grant, err := r.Limiter.Take(ctx, r.job.PhoneNumberID, r.job.RatePerSecond, min(len(ids), markedBatch), paceHorizon)
+		grant, err := r.Limiter.Take(ctx, r.job.PhoneNumberID, r.job.RatePerSecond, min(len(ids), size), paceHorizon)
 		if err != nil {
 			return errors.Join(g.Wait(), err)
 		}
@@ -209,6 +211,7 @@ func (r *sendRun) stopped() bool {
 
 // batch marks ids, posts what the mark returned at its due times, and records all.
 func (r *sendRun) batch(ctx context.Context, ids []message.ID, step int, due func(int) time.Time) error {
+	wait(ctx, due(0))
 	marked, suppressed, err := r.Store.MarkSending(ctx, r.vendor, r.job, ids)
 	if err != nil {
 		return err
@@ -275,16 +278,8 @@ func (r *sendRun) tally(results []store.SendResult) {
 func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time.Time, due func(int) time.Time) []store.SendResult {
 	results := make([]store.SendResult, len(marked))
 	var wg sync.WaitGroup
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for i, m := range marked {
-		if wait := time.Until(due(i)); wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-		}
+		wait(ctx, due(i))
 		results[i] = store.SendResult{ID: m.ID, Attempt: m.Attempt, Price: m.Price, Status: message.Sending}
 		if now := time.Now(); ctx.Err() != nil || now.After(deadline) || r.stopped() {
 			results[i].RetryAt = now // nothing left this machine
@@ -294,6 +289,20 @@ func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time
 	}
 	wg.Wait()
 	return results
+}
+
+// wait returns at the given time, or when ctx ends.
+func wait(ctx context.Context, until time.Time) {
+	d := time.Until(until)
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 func (r *sendRun) postOne(ctx context.Context, m store.Marked, out *store.SendResult) {

@@ -190,7 +190,8 @@ type CampaignCounts struct {
 type CampaignOverview struct {
 	Campaign campaign.Campaign
 	Counts   CampaignCounts
-	Quoted   money.Micros // of the standing or accepted quotation, 0 without one
+	Currency money.Currency // of Quoted and Money
+	Quoted   money.Micros   // of the standing or accepted quotation, 0 without one
 	Money    CampaignMoney
 }
 
@@ -209,7 +210,7 @@ func (s *Store) CampaignOverview(ctx context.Context, v vendor.ID, c campaign.ID
 			if err != nil {
 				return err
 			}
-			o.Quoted = q.Quote.Total
+			o.Quoted, o.Currency = q.Quote.Total, q.Quote.Currency
 		}
 		if o.Money, err = s.campaignMoneyTx(ctx, tx, v, c); err != nil || o.Campaign.Month == 0 {
 			return err

@@ -72,6 +72,7 @@ type importRun struct {
 	acts               *activities.Importing // nil: only its method names are used
 	bell, retry, abort workflow.ReceiveChannel
 	state              activities.ImportState
+	wait, text         string // why it waits, for the search attribute, and in words
 	shown              string // the search attributes last set
 }
 
@@ -131,7 +132,8 @@ func (r *importRun) unparked() importing.Status {
 
 // awaitMapping waits for the doorbell; the row tells what it was about.
 func (r *importRun) awaitMapping(ctx workflow.Context) error {
-	r.show(ctx, "MAPPING", "Waiting for the vendor to confirm the mapping of the columns.")
+	r.waitFor(ctx, "MAPPING", "Waiting for the vendor to confirm the mapping of the columns.")
+	defer r.waitFor(ctx, "", "")
 	deadline := workflow.Now(ctx).Add(mappingExpiry)
 	for r.state.Status == importing.AwaitingMapping {
 		left := deadline.Sub(workflow.Now(ctx))
@@ -151,18 +153,15 @@ func (r *importRun) awaitMapping(ctx workflow.Context) error {
 
 // process writes the chunks and closes the import.
 func (r *importRun) process(ctx workflow.Context) (*activities.ImportResult, error) {
-	for len(r.state.Pending) > 0 && !r.state.Status.Final() {
+	for len(r.state.Pending) > 0 && r.state.Status == importing.Processing {
 		failed, cause, err := r.window(ctx, r.state.Pending)
 		if err != nil {
 			return nil, err
 		}
-		if err := r.read(ctx); err != nil {
-			return nil, err
-		}
-		if r.state.Status.Final() {
-			return nil, nil
-		}
 		if len(failed) == 0 {
+			if err := r.read(ctx); err != nil {
+				return nil, err
+			}
 			if len(r.state.Pending) > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 				return nil, workflow.NewContinueAsNewError(ctx, ContactImport, r.in)
 			}
@@ -172,8 +171,8 @@ func (r *importRun) process(ctx workflow.Context) (*activities.ImportResult, err
 			return nil, err
 		}
 	}
-	if r.state.Status.Final() {
-		return nil, nil
+	if r.state.Status != importing.Processing {
+		return nil, nil // over, or back at an earlier stage
 	}
 	var result activities.ImportResult
 	if err := r.persist(ctx, func() error { return r.heavy(ctx, "add up", r.acts.FinishImport, r.ref, &result) }); err != nil {
@@ -183,13 +182,13 @@ func (r *importRun) process(ctx workflow.Context) (*activities.ImportResult, err
 		return nil, r.read(ctx) // given up by an operator
 	}
 	r.state.Status = result.Status
-	r.show(ctx, "", "")
+	r.show(ctx)
 	return &result, nil
 }
 
 // window runs the pending chunks, a few at a time, and returns those that kept failing
 // with the last one's reason.
-func (r *importRun) window(ctx workflow.Context, pending []int) (failed []int, cause error, err error) { //nolint:revive // two kinds of error
+func (r *importRun) window(ctx workflow.Context, pending []int) (failed []int, cause, err error) {
 	sel := workflow.NewSelector(ctx)
 	running, rung := 0, false
 	sel.AddReceive(r.bell, func(c workflow.ReceiveChannel, _ bool) {
@@ -214,7 +213,7 @@ func (r *importRun) window(ctx workflow.Context, pending []int) (failed []int, c
 			start(pending[0])
 			pending = pending[1:]
 		}
-		r.show(ctx, "", "")
+		r.show(ctx)
 		if running == 0 {
 			return failed, cause, nil
 		}
@@ -246,13 +245,10 @@ func (r *importRun) startChunk(ctx workflow.Context, no int) workflow.Future {
 // afterFailure parks the import for its failed chunks and does what the operator says.
 func (r *importRun) afterFailure(ctx workflow.Context, failed []int, cause error) error {
 	code, text := reasonOf(cause)
-	for _, no := range failed {
-		in := activities.ImportChunkRef{ImportRef: r.ref, Chunk: no}
-		if err := r.light(ctx, "note the failed chunk", nil, r.acts.FailChunk, in, code); err != nil {
-			return err
-		}
+	if code == importing.ErrState.Code {
+		return r.read(ctx) // cancelled under the chunks
 	}
-	mode, err := r.park(ctx, code, fmt.Sprintf("chunks %v: %s", failed, text))
+	mode, err := r.park(ctx, parking{code: code, text: fmt.Sprintf("chunks %v: %s", failed, text), chunks: failed})
 	if err != nil || mode == "" {
 		return err
 	}
@@ -292,10 +288,12 @@ func (r *importRun) persist(ctx workflow.Context, step func() error) error {
 		if importing.FileFault(code) {
 			return r.move(ctx, importing.Failed, code, text)
 		}
-		if err := r.read(ctx); err != nil || r.state.Status.Final() {
-			return err
+		if code == importing.ErrState.Code {
+			if err := r.read(ctx); err != nil || r.state.Status != stage {
+				return err // it was cancelled, or has moved on
+			}
 		}
-		mode, err := r.park(ctx, code, text)
+		mode, err := r.park(ctx, parking{code: code, text: text})
 		if err != nil || mode == "" {
 			return err
 		}
@@ -305,13 +303,26 @@ func (r *importRun) persist(ctx workflow.Context, step func() error) error {
 	}
 }
 
+// parking is why an import is parked.
+type parking struct {
+	code, text string
+	chunks     []int // those that failed, if it is about chunks
+}
+
 // park waits for an operator. It returns "" when the import ended instead.
-func (r *importRun) park(ctx workflow.Context, code, text string) (importing.RetryMode, error) {
+func (r *importRun) park(ctx workflow.Context, p parking) (importing.RetryMode, error) {
 	r.state.Status = importing.NeedsOperator
 	// The search attributes first: they tell even while the database is down.
-	r.show(ctx, strings.ToUpper(strings.ReplaceAll(code, ".", "_")), text+
+	r.waitFor(ctx, strings.ToUpper(strings.ReplaceAll(p.code, ".", "_")), p.text+
 		"\n\nSend the signal `retry` with `{\"mode\": \"resume\"}`, `{\"mode\": \"skip_chunk\"}` or `{\"mode\": \"restart\"}`, or `abort`.")
-	if err := r.move(ctx, importing.NeedsOperator, code, text); err != nil {
+	defer r.waitFor(ctx, "", "")
+	for _, no := range p.chunks {
+		in := activities.ImportChunkRef{ImportRef: r.ref, Chunk: no}
+		if err := r.light(ctx, "note the failed chunk", nil, r.acts.FailChunk, in, p.code); err != nil {
+			return "", err
+		}
+	}
+	if err := r.move(ctx, importing.NeedsOperator, p.code, p.text); err != nil {
 		return "", err
 	}
 	for !r.state.Status.Final() {
@@ -364,9 +375,7 @@ func (r *importRun) move(ctx workflow.Context, to importing.Status, code, text s
 	if err := r.light(ctx, "set "+string(to), &r.state.Status, r.acts.MoveImport, in); err != nil {
 		return err
 	}
-	if to != importing.NeedsOperator {
-		r.show(ctx, "", "")
-	}
+	r.show(ctx)
 	return nil
 }
 
@@ -375,7 +384,7 @@ func (r *importRun) read(ctx workflow.Context) error {
 	if err := r.light(ctx, "read the import", &r.state, r.acts.ImportState, r.ref); err != nil {
 		return err
 	}
-	r.show(ctx, "", "")
+	r.show(ctx)
 	return nil
 }
 
@@ -408,19 +417,25 @@ func impatient() *temporal.RetryPolicy {
 	return &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 16 * time.Second, MaximumAttempts: 6}
 }
 
+// waitFor tells what the import waits for; "" for nothing.
+func (r *importRun) waitFor(ctx workflow.Context, reason, text string) {
+	r.wait, r.text = reason, text
+	r.show(ctx)
+}
+
 // show puts status, reason and progress where the operator's console finds them. The
 // details are not encrypted: they hold counts and our own words only.
-func (r *importRun) show(ctx workflow.Context, wait, text string) {
+func (r *importRun) show(ctx workflow.Context) {
 	details := fmt.Sprintf("**%s** · %d of %d rows", r.state.Status, r.state.Done, r.state.Rows)
-	if text != "" {
-		details += "\n\n" + text
+	if r.text != "" {
+		details += "\n\n" + r.text
 	}
 	workflow.SetCurrentDetails(ctx, details)
-	if shown := string(r.state.Status) + "/" + wait; shown != r.shown {
+	if shown := string(r.state.Status) + "/" + r.wait; shown != r.shown {
 		r.shown = shown
 		reason := WaitReasonKey.ValueUnset()
-		if wait != "" {
-			reason = WaitReasonKey.ValueSet(wait)
+		if r.wait != "" {
+			reason = WaitReasonKey.ValueSet(r.wait)
 		}
 		// It fails only for attributes that are not typed, which these are.
 		_ = workflow.UpsertTypedSearchAttributes(ctx, JobStatusKey.ValueSet(string(r.state.Status)), reason)

@@ -9,6 +9,7 @@ import (
 func Register(r worker.WorkflowRegistry) {
 	for name, wf := range map[string]any{
 		"CampaignDispatch": CampaignDispatch,
+		"ContactImport":    ContactImport,
 		"DispatchBatch":    DispatchBatch,
 		"Settlement":       Settlement,
 		"TemplateSync":     TemplateSync,

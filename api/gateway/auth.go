@@ -71,7 +71,7 @@ func (h *auth) register(ctx context.Context, in *registerInput) (*httpx.Reply[re
 	}
 	v := vendor.Vendor{ID: id.New[vendor.ID](), Name: strings.TrimSpace(b.VendorName), DefaultRegion: b.DefaultRegion, Currency: b.Currency, TimeZone: b.TimeZone}
 	u := vendor.User{ID: id.New[vendor.UserID](), Email: email, Name: strings.TrimSpace(b.Name), Role: vendor.Owner}
-	if err := errors.Join(v.Check(), vendor.CheckPersonName(u.Name), vendor.CheckPassword(b.Password, email)); err != nil {
+	if err := errors.Join(pointedAt(v.Check(), "/name", "/vendor_name"), vendor.CheckPersonName(u.Name), vendor.CheckPassword(b.Password, email)); err != nil {
 		return nil, err
 	}
 	if u.PasswordHash, err = h.hasher.Hash(ctx, b.Password); err != nil {
@@ -85,6 +85,15 @@ func (h *auth) register(ctx context.Context, in *registerInput) (*httpx.Reply[re
 		return nil, err
 	}
 	return httpx.OK(registerBody{VendorID: v.ID, UserID: u.ID, Email: email}), nil
+}
+
+// pointedAt moves a refusal's pointer: this request calls the field otherwise.
+func pointedAt(err error, from, to string) error {
+	e, ok := errors.AsType[*errs.Error](err)
+	if !ok || len(e.Fields) != 1 || e.Fields[0].Pointer != from {
+		return err
+	}
+	return errs.InvalidField(e.Code, to, e.Msg)
 }
 
 // address normalises an e-mail address. Only the bare form is taken.

@@ -64,7 +64,7 @@ func TestRegister_SaysWhatToChange(t *testing.T) {
 		"a time zone that is none": {"time_zone", "Mars/Olympus", "/time_zone"},
 		"a name with a line break": {"name", "Asha\r\nBcc: x", "/name"},
 		"a field nobody knows":     {"phone", "918000000001", "/phone"},
-		"a company without a name": {"vendor_name", "  ", "/name"},
+		"a company without a name": {"vendor_name", "\x01\x02", "/vendor_name"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/kloyst/kloyst-core/api/httpx"
+	"github.com/kloyst/kloyst-core/internal/blob"
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/meta"
@@ -26,6 +27,7 @@ type Deps struct {
 	Ring    *crypt.Ring // wraps the keys of new vendors
 	Keys    *crypt.Keys
 	Meta    *meta.Client
+	Blob    *blob.Store   // quotations' documents, uploaded files
 	Redis   *redis.Client // counts failed logins; without an answer nobody is slowed down
 	Log     *slog.Logger
 	Prefix  string   // API_PREFIX without slashes, "v1"
@@ -85,5 +87,25 @@ func routes(api *httpx.API, d Deps) error {
 	t := &templates{store: d.Store}
 	httpx.Route(api, "GET /templates", 200, vendor.Member, "List templates", t.list)
 	httpx.Route(api, "GET /templates/{id}", 200, vendor.Member, "Read a template", t.get)
+
+	c := &campaigns{store: d.Store}
+	httpx.Route(api, "POST /campaigns", 201, vendor.Member, "Write a campaign", c.create)
+	httpx.Route(api, "GET /campaigns", 200, vendor.Member, "List campaigns, newest first", c.list)
+	httpx.Route(api, "GET /campaigns/{id}", 200, vendor.Member, "Read a campaign with its messages' and money's state", c.get)
+	httpx.Route(api, "POST /campaigns/{id}/approve", 202, vendor.Admin, "Accept a quotation and start the campaign", c.approve)
+	httpx.Route(api, "POST /campaigns/{id}/pause", 200, vendor.Member, "Stop sending", c.pause)
+	httpx.Route(api, "POST /campaigns/{id}/resume", 200, vendor.Member, "Go on sending", c.resume)
+	httpx.Route(api, "POST /campaigns/{id}/cancel", 200, vendor.Member, "End a campaign and give back what is not spent", c.cancel)
+	httpx.Route(api, "GET /campaigns/{id}/messages", 200, vendor.Member, "List a campaign's messages", c.messages)
+
+	q := &quotations{store: d.Store, blob: d.Blob}
+	httpx.Route(api, "POST /campaigns/{id}/quotations", 201, vendor.Member, "Price a campaign", q.issue)
+	httpx.Route(api, "GET /quotations/{id}", 200, vendor.Member, "Read a quotation", q.get)
+	httpx.Route(api, "GET /quotations/{id}/explain", 200, vendor.Member, "Compute a quotation again, step by step", q.explain)
+	httpx.Raw(api, "GET /quotations/{id}/pdf", 200, vendor.Member, "Download a quotation as a PDF", q.pdf, documentPDF)
+
+	m := &wallets{store: d.Store}
+	httpx.Route(api, "GET /wallet", 200, vendor.Member, "Read the wallet", m.get)
+	httpx.Route(api, "GET /wallet/transactions", 200, vendor.Member, "List the wallet's transactions, newest first", m.transactions)
 	return nil
 }

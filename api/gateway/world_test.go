@@ -18,6 +18,7 @@ import (
 
 	"github.com/kloyst/kloyst-core/api/gateway"
 	"github.com/kloyst/kloyst-core/api/httpx"
+	"github.com/kloyst/kloyst-core/internal/blob"
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/meta"
@@ -37,6 +38,7 @@ type world struct {
 	store *store.Store
 	keys  *crypt.Keys
 	meta  *meta.Client
+	blob  *blob.Store
 	graph string // the simulator's address
 	api   http.Handler
 	log   *bytes.Buffer
@@ -60,9 +62,12 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	tokens, err := httpx.NewTokens(bytes.Repeat([]byte{2}, 32))
 	require.NoError(t, err)
+	w.blob, err = blob.Open(t.Context(), "file://"+t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.blob.Close()) })
 	cache, prefix := redistest.New(t)
 	w.api, err = gateway.New(gateway.Deps{
-		Store: w.store, Tokens: tokens, Ring: ring, Keys: w.keys, Meta: w.meta, Redis: cache, RedisPrefix: prefix,
+		Store: w.store, Tokens: tokens, Ring: ring, Keys: w.keys, Meta: w.meta, Blob: w.blob, Redis: cache, RedisPrefix: prefix,
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Prefix: "v1",
 	})
 	require.NoError(t, err)

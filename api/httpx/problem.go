@@ -118,7 +118,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 		e = errs.New(errs.Internal, "internal", "")
 	}
 	p := NewProblem(status(e.Kind), e.Code, e.Msg)
-	p.Errors = e.Fields
+	p.Errors = fields(err)
 	p.Retryable = e.Kind.Retryable()
 	p.RequestID = RequestID(ctx)
 	p.retryAfter = e.RetryAfter
@@ -132,6 +132,23 @@ func problemOf(ctx context.Context, err error) *Problem {
 		p.Detail, p.Errors = "something went wrong on our side; quote the request id", nil
 	}
 	return p
+}
+
+// fields gathers the wrong inputs of err, however many refusals were joined in it.
+func fields(err error) []errs.Field {
+	if e, ok := err.(*errs.Error); ok { //nolint:errorlint // one level at a time
+		return e.Fields
+	}
+	var out []errs.Field
+	switch u := err.(type) { //nolint:errorlint // one level at a time
+	case interface{ Unwrap() []error }:
+		for _, one := range u.Unwrap() {
+			out = append(out, fields(one)...)
+		}
+	case interface{ Unwrap() error }:
+		return fields(u.Unwrap())
+	}
+	return out
 }
 
 // report logs what the caller is not shown: once, here, and only for failures of ours.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kloyst/kloyst-core/api/gateway"
 	"github.com/kloyst/kloyst-core/api/httpx"
+	"github.com/kloyst/kloyst-core/internal/blob"
 	"github.com/kloyst/kloyst-core/internal/config"
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/meta"
@@ -37,6 +38,11 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
+	objects, err := blob.Open(ctx, cfg.BlobURL)
+	if err != nil {
+		return err
+	}
+	defer objects.Close() //nolint:errcheck // nothing is left to flush
 	graph, err := meta.New(meta.Options{BaseURL: cfg.MetaGraphURL, Version: cfg.MetaGraphVersion, Timeout: cfg.MetaTimeout})
 	if err != nil {
 		return err
@@ -46,7 +52,7 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 		return err
 	}
 	api, err := gateway.New(gateway.Deps{
-		Store: db, Tokens: tokens, Ring: ring, Keys: crypt.NewKeys(ring, db.VendorKeys), Meta: graph, Redis: cache,
+		Store: db, Tokens: tokens, Ring: ring, Keys: crypt.NewKeys(ring, db.VendorKeys), Meta: graph, Blob: objects, Redis: cache,
 		Log: log, Prefix: cfg.APIPrefix, Origins: cfg.CORSAllowedOrigins,
 	})
 	if err != nil {

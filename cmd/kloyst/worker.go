@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/kloyst/kloyst-core/activities"
+	"github.com/kloyst/kloyst-core/internal/blob"
 	"github.com/kloyst/kloyst-core/internal/config"
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/mail"
@@ -64,6 +65,16 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 		Store: db, Keys: keys, Limiter: ratelimit.New(cache, ""), Meta: graph, Log: log, UnknownGrace: cfg.UnknownGrace,
 	})
 
+	blobs, err := blob.Open(ctx, cfg.BlobURL)
+	if err != nil {
+		return err
+	}
+	defer blobs.Close() //nolint:errcheck // nothing is left to flush
+	importing := &activities.Importing{Store: db, Keys: keys, Blobs: blobs}
+	core.RegisterActivity(importing)
+	imports := newWorker(temporal, workflows.QueueImport, cfg.WorkerImport, cfg)
+	imports.RegisterActivity(importing)
+
 	internal := obs.NewInternal(map[string]obs.Check{
 		"postgres": db.Ping,
 		"redis":    func(ctx context.Context) error { return cache.Ping(ctx).Err() },
@@ -73,7 +84,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 		},
 	})
 	return serve(ctx, internal, cfg.InternalAddr, nil, cfg.ShutdownGrace, func(ctx context.Context) error {
-		return runWorkers(ctx, core, send)
+		return runWorkers(ctx, core, send, imports)
 	})
 }
 

@@ -38,15 +38,22 @@ type flags struct {
 	LogLevel      slog.Level    `default:"INFO" env:"METASIM_LOG_LEVEL" help:"DEBUG, INFO, WARN or ERROR."`
 }
 
-// gcPercent trades memory for speed: the simulator shares two cores with what
-// it measures, and keeps little. GOGC in the environment wins.
-const gcPercent = 400
+// gcPercent trades memory for speed, since the simulator shares two cores with
+// what it measures; near memoryLimit bytes it collects as often as it must.
+// GOGC and GOMEMLIMIT in the environment win.
+const (
+	gcPercent   = 400
+	memoryLimit = 512 << 20
+)
 
 func main() {
 	var f flags
 	kong.Parse(&f, kong.Name("metasim"), kong.Description("A local simulator of Meta's Graph API for WhatsApp. Its own API is under /_sim/."))
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()

@@ -93,18 +93,23 @@ type Config struct {
 // variable names a file that holds KEY's value, for mounted secrets.
 func Load(environ []string, readFile func(string) ([]byte, error)) (Config, error) {
 	vars := env.ToMap(environ)
+	var c Config
 	var mistakes []error
-	for key, path := range vars {
-		if name, ok := strings.CutSuffix(key, "_FILE"); ok && vars[name] == "" {
+	known, err := env.GetFieldParams(&c) // only our own names: other programs have _FILE variables too
+	if err != nil {
+		return c, err
+	}
+	for _, field := range known {
+		key := field.OwnKey + "_FILE"
+		if path := vars[key]; path != "" && vars[field.OwnKey] == "" {
 			text, err := readFile(path)
 			if err != nil {
 				mistakes = append(mistakes, fmt.Errorf("%s: cannot read the file it names", key))
 				continue
 			}
-			vars[name] = strings.TrimSpace(string(text))
+			vars[field.OwnKey] = strings.TrimSpace(string(text))
 		}
 	}
-	var c Config
 	if err := env.ParseWithOptions(&c, env.Options{Environment: vars}); err != nil {
 		mistakes = append(mistakes, err)
 	}

@@ -94,7 +94,7 @@ func call(t *testing.T, method, url string, in, out any) {
 
 // approve makes a business at the simulator, n contacts, and a campaign for them whose
 // money is held, and rings for its workflow.
-func (w *world) approve(t *testing.T, n int) (campaign.ID, string) {
+func (w *world) approve(t *testing.T, n int) (c campaign.ID, number, token string) {
 	t.Helper()
 	var biz struct {
 		WABA    string `json:"waba_id"`
@@ -107,18 +107,19 @@ func (w *world) approve(t *testing.T, n int) (campaign.ID, string) {
 		"name": "Acme", "currency": "USD", "subscribed": true,
 		"numbers": []map[string]any{{"display_phone_number": "+1 555-078-3881", "verified_name": "Acme", "throughput_level": "HIGH"}},
 	}, &biz)
-	waba, number, template, label, c := id.Random(), id.Random(), id.Random(), id.Random(), id.New[campaign.ID]()
-	token, err := w.keys.Encrypt(crypt.WABAToken, waba, []byte(biz.Token))
+	c = id.New[campaign.ID]()
+	waba, sender, template, label := id.Random(), id.Random(), id.Random(), id.Random()
+	sealed, err := w.keys.Encrypt(crypt.WABAToken, waba, []byte(biz.Token))
 	require.NoError(t, err)
-	w.exec(t, `INSERT INTO wabas (vendor_id, id, waba_id, token_ct) VALUES ($1, $2, $3, $4)`, w.vendor, waba, biz.WABA, token)
-	w.exec(t, `INSERT INTO sender_numbers (vendor_id, id, waba_ref, phone_number_id, rate_per_second) VALUES ($1, $2, $3, $4, 400)`, w.vendor, number, waba, biz.Numbers[0].ID)
+	w.exec(t, `INSERT INTO wabas (vendor_id, id, waba_id, token_ct) VALUES ($1, $2, $3, $4)`, w.vendor, waba, biz.WABA, sealed)
+	w.exec(t, `INSERT INTO sender_numbers (vendor_id, id, waba_ref, phone_number_id, rate_per_second) VALUES ($1, $2, $3, $4, 400)`, w.vendor, sender, waba, biz.Numbers[0].ID)
 	w.exec(t, `INSERT INTO templates (vendor_id, id, waba_ref, meta_id, name, language, category, status, components)
 	           VALUES ($1, $2, $3, '1', 'seasonal_promotion', 'en_US', 'MARKETING', 'APPROVED', '[{"type":"BODY","text":"Hi {{1}}, our sale is on."}]')`, w.vendor, template, waba)
 	w.exec(t, `INSERT INTO labels (vendor_id, id, name) VALUES ($1, $2, 'vip')`, w.vendor, label)
 	w.contacts(t, label, n)
 	w.exec(t, `INSERT INTO campaigns (vendor_id, id, name, status, template_id, sender_number_id, category, audience, parameters)
 	           VALUES ($1, $2, 'Sale', 'APPROVED', $3, $4, 'MARKETING', jsonb_build_object('any_labels', jsonb_build_array($5::text)),
-	                   '{"body.1": {"source": "FIELD", "name": "name", "fallback": "friend"}}')`, w.vendor, c, template, number, label)
+	                   '{"body.1": {"source": "FIELD", "name": "name", "fallback": "friend"}}')`, w.vendor, c, template, sender, label)
 	snapshot, quotation := id.Random(), id.Random()
 	w.exec(t, `INSERT INTO pricing_snapshots (id, currency, effective_from, source, fingerprint) VALUES ($1, 'USD', '2026-10-01', 'test', 'f')`, snapshot)
 	w.exec(t, `INSERT INTO quotations (vendor_id, id, campaign_id, number, currency, snapshot_id, inputs, fingerprint, quantity, messages_micros, fees_micros, tax_micros, total_micros, wallet_sufficient, expires_at)
@@ -130,7 +131,7 @@ func (w *world) approve(t *testing.T, n int) (campaign.ID, string) {
 	require.NoError(t, err)
 	w.hold(t, c, money.Micros(n*messagePrice))
 	w.exec(t, `SELECT outbox_enqueue($1, 'campaign.approved', $2)`, w.vendor, c)
-	return c, biz.Numbers[0].ID
+	return c, biz.Numbers[0].ID, biz.Token
 }
 
 // hold books what an approval would: the wallet's money into the campaign's hold.
@@ -237,7 +238,7 @@ func TestDispatch_AKilledWorkerSendsNothingTwice(t *testing.T) {
 	const n = 3000
 	w := start(t)
 	call(t, http.MethodPut, w.State().MetasimURL()+"/_sim/config", map[string]any{"latency_ms": 50, "duplicate_rate": 0.1, "reorder_rate": 0.1}, nil)
-	c, number := w.approve(t, n)
+	c, number, token := w.approve(t, n)
 	until(t, "a third is sent", time.Minute, func() bool { return w.stats(t, number).Accepted > n/3 })
 	pid := w.Pid(devstack.Worker)
 	require.NoError(t, w.Kill(devstack.Worker, syscall.SIGKILL))
@@ -253,7 +254,8 @@ func TestDispatch_AKilledWorkerSendsNothingTwice(t *testing.T) {
 		total += k
 	}
 	require.Equal(t, n, total)
-	// Only what was on the wire when the worker died may be unconfirmed: three batches.
+	// Only what was on the wire when the worker died may be unconfirmed: the batches under
+	// way, at 400 a second fifty messages each, three in each of a window's few claims.
 	require.LessOrEqual(t, counts["UNCONFIRMED"], 300)
 	require.Equal(t, n-counts["UNCONFIRMED"], s.Unique, "what Meta accepted is what we know")
 	until(t, "the wallet is settled", time.Minute, func() bool {
@@ -263,6 +265,9 @@ func TestDispatch_AKilledWorkerSendsNothingTwice(t *testing.T) {
 		require.NoError(t, w.db.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM settlements) + (SELECT count(*) FROM unknown_attempts)`).Scan(&left))
 		return d.OK() && left == 0 && w.stats(t, number).Scheduled == 0
 	})
+	histories := w.histories(t)
+	requireNoPersonalData(t, histories, "+9198", "9198000", "Ravi", token)
+	keepGolden(t, histories)
 }
 
 // TestWebhook_RefusesABadSignatureAtTheFrontDoor sends what Meta did not sign.

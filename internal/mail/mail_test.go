@@ -1,12 +1,9 @@
 package mail_test
 
 import (
-	"bufio"
-	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
-	"net"
 	netmail "net/mail"
 	"strings"
 	"testing"
@@ -14,54 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kloyst/kloyst-core/internal/mail"
+	"github.com/kloyst/kloyst-core/internal/testkit/smtptest"
 )
-
-// smtpServer takes one mail in the smallest SMTP there is. refuse answers every RCPT.
-func smtpServer(t *testing.T, refuse string) (addr string, got <-chan string) {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	out := make(chan string, 1)
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close() //nolint:errcheck // the test is over
-		serve(conn, refuse, out)
-	}()
-	return l.Addr().String(), out
-}
-
-func serve(conn io.ReadWriter, refuse string, out chan<- string) {
-	in := bufio.NewReader(conn)
-	say := func(line string) { _, _ = fmt.Fprintf(conn, "%s\r\n", line) }
-	say("220 test ESMTP")
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return
-		}
-		switch verb := strings.ToUpper(strings.Fields(line + " x")[0]); {
-		case verb == "RCPT" && refuse != "":
-			say(refuse)
-		case verb == "DATA":
-			say("354 go on")
-			var data strings.Builder
-			for line, err = in.ReadString('\n'); err == nil && line != ".\r\n"; line, err = in.ReadString('\n') {
-				data.WriteString(line)
-			}
-			out <- data.String()
-			say("250 taken")
-		case verb == "QUIT":
-			say("221 bye")
-			return
-		default:
-			say("250 ok")
-		}
-	}
-}
 
 func sender(t *testing.T, addr string) *mail.Sender {
 	t.Helper()
@@ -79,9 +30,9 @@ func verification() mail.Verification {
 
 func TestSendVerification_WritesBothParts(t *testing.T) {
 	t.Parallel()
-	addr, got := smtpServer(t, "")
-	require.NoError(t, sender(t, addr).SendVerification(t.Context(), verification()))
-	msg, err := netmail.ReadMessage(strings.NewReader(<-got))
+	server := smtptest.New(t, "")
+	require.NoError(t, sender(t, server.Addr).SendVerification(t.Context(), verification()))
+	msg, err := netmail.ReadMessage(strings.NewReader(<-server.Mails))
 	require.NoError(t, err)
 	require.Equal(t, "Confirm your e-mail address", msg.Header.Get("Subject"))
 	require.NotEmpty(t, msg.Header.Get("Message-Id"))
@@ -118,8 +69,7 @@ func TestSendVerification_TellsRefusedFromNotNow(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr, _ := smtpServer(t, tt.answer)
-			err := sender(t, addr).SendVerification(t.Context(), verification())
+			err := sender(t, smtptest.New(t, tt.answer).Addr).SendVerification(t.Context(), verification())
 			require.ErrorIs(t, err, tt.want)
 			require.NotContains(t, err.Error(), "asha@x.example")
 		})

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/importing"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/waba"
 	"github.com/kloyst/kloyst-core/internal/errs"
@@ -47,6 +48,14 @@ func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 			input: workflows.UserMailInput{Vendor: v, User: vendor.UserID(e.Subject)},
 			reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, // a user may ask for another one
 		})
+	case "import.uploaded":
+		return r.start(ctx, v, starting{
+			id: workflows.ImportID(v, e.Subject), summary: "Contact import", workflow: workflows.ContactImport,
+			input: workflows.ContactImportInput{Vendor: v, Import: importing.ID(e.Subject)},
+			attrs: []temporal.SearchAttributeUpdate{workflows.ImportIDKey.ValueSet(e.Subject)},
+		})
+	case "import.mapping_confirmed", "import.cancelled":
+		return r.signal(ctx, workflows.ImportID(v, e.Subject), workflows.SignalMapping)
 	default:
 		return errs.New(errs.Invalid, "outbox.unknown_kind", "no workflow for events of kind "+e.Kind)
 	}

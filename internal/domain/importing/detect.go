@@ -101,6 +101,9 @@ func DetectShape(sample []byte, atEOF bool) (Shape, error) {
 		return Shape{}, err
 	}
 	if len(rows) == 0 {
+		if !atEOF && bytes.IndexByte(sample, '\n') < 0 {
+			return Shape{}, ErrLineTooLong
+		}
 		return Shape{}, ErrNoRows
 	}
 	if len(rows[0]) > maxColumns {

@@ -291,7 +291,9 @@ func TestQuote_Golden(t *testing.T) {
 			requireAddsUp(t, q)
 			sum, err := pricing.Fingerprint(in, q)
 			require.NoError(t, err)
-			got, err := json.MarshalIndent(map[string]any{"inputs": in, "quote": q, "fingerprint": sum}, "", "  ")
+			got, err := json.MarshalIndent(map[string]any{
+				"inputs": in, "quote": q, "fingerprint": sum, "steps": pricing.Explain(in, q),
+			}, "", "  ")
 			require.NoError(t, err)
 			golden := filepath.Join("testdata", file+".json")
 			if *update {

@@ -57,6 +57,7 @@ var (
 	ErrNotStanding   = errs.New(errs.Conflict, "quotation.not_standing", "the quotation was replaced or accepted before")
 	ErrOtherCampaign = errs.New(errs.Conflict, "quotation.other_campaign", "the quotation is for another campaign")
 	ErrPDFNotReady   = errs.New(errs.Conflict, "quotation.pdf_not_ready", "the document is not ready")
+	ErrPDFFailed     = errs.New(errs.Conflict, "quotation.pdf_failed", "the document could not be made: have a new quotation issued")
 	ErrTampered      = errs.New(errs.Internal, "quotation.fingerprint_mismatch", "the stored quotation does not recompute to its fingerprint")
 )
 

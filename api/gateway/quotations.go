@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/kloyst/kloyst-core/api/httpx"
+	"github.com/kloyst/kloyst-core/internal/blob"
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/money"
+	"github.com/kloyst/kloyst-core/internal/domain/pricing"
+	"github.com/kloyst/kloyst-core/internal/domain/quotation"
+	"github.com/kloyst/kloyst-core/store"
+)
+
+// quotations prices campaigns and shows how.
+type quotations struct {
+	store *store.Store
+	blob  *blob.Store
+}
+
+type quotationBody struct {
+	ID               quotation.ID        `json:"id"`
+	CampaignID       campaign.ID         `json:"campaign_id"`
+	Number           string              `json:"number" example:"Q-2026-000123"`
+	Status           quotation.Status    `json:"status" enum:"ISSUED,ACCEPTED,EXPIRED,SUPERSEDED"`
+	Currency         money.Currency      `json:"currency"`
+	Quantity         int64               `json:"quantity" doc:"Messages"`
+	Items            []pricing.Item      `json:"items" nullable:"false" doc:"One per country"`
+	Lines            []pricing.Line      `json:"lines" nullable:"false" doc:"Charges on the campaign as a whole, due when at least one message is sent"`
+	MessagesMicros   money.Micros        `json:"messages_micros"`
+	FeesMicros       money.Micros        `json:"fees_micros"`
+	TaxMicros        money.Micros        `json:"tax_micros"`
+	TotalMicros      money.Micros        `json:"total_micros"`
+	TaxName          string              `json:"tax_name,omitempty"`
+	WalletSufficient bool                `json:"wallet_sufficient" doc:"When it was issued"`
+	PDFStatus        quotation.PDFStatus `json:"pdf_status" enum:"PENDING,GENERATING,READY,FAILED"`
+	PDFError         string              `json:"pdf_error,omitempty"`
+	Fingerprint      string              `json:"fingerprint" doc:"SHA-256 of what it was computed from and came to, in hex"`
+	IssuedAt         time.Time           `json:"issued_at"`
+	ExpiresAt        time.Time           `json:"expires_at"`
+}
+
+func newQuotationBody(q quotation.Quotation) quotationBody {
+	b := quotationBody{
+		ID: q.ID, CampaignID: q.Campaign, Number: q.Number, Status: q.Status, Currency: q.Quote.Currency, Quantity: q.Quote.Quantity,
+		Items: q.Quote.Items, Lines: q.Quote.Lines, MessagesMicros: q.Quote.Messages, FeesMicros: q.Quote.Fees, TaxMicros: q.Quote.Tax,
+		TotalMicros: q.Quote.Total, TaxName: q.Inputs.Tax.Name, WalletSufficient: q.WalletSufficient, PDFStatus: q.PDF, PDFError: q.PDFError,
+		Fingerprint: hex.EncodeToString(q.Fingerprint), IssuedAt: q.CreatedAt, ExpiresAt: q.ExpiresAt,
+	}
+	if q.Status == quotation.Issued && !time.Now().Before(q.ExpiresAt) {
+		b.Status = quotation.Expired
+	}
+	return b
+}
+
+type issueQuotationInput struct {
+	httpx.ByID
+	httpx.Once
+}
+
+func (h *quotations) issue(ctx context.Context, who httpx.Principal, in *issueQuotationInput) (*httpx.Reply[quotationBody], error) {
+	c, err := httpx.ID[campaign.ID](in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return once(ctx, in.Once, nil, newQuotationBody, func(o store.Once[quotation.Quotation]) (quotation.Quotation, error) {
+		return h.store.IssueQuotation(ctx, who.Vendor, c, time.Now(), o)
+	})
+}
+
+func (h *quotations) get(ctx context.Context, who httpx.Principal, in *httpx.ByID) (*httpx.Reply[quotationBody], error) {
+	key, err := httpx.ID[quotation.ID](in.ID)
+	if err != nil {
+		return nil, err
+	}
+	q, err := h.store.Quotation(ctx, who.Vendor, key)
+	if err != nil {
+		return nil, err
+	}
+	return httpx.OK(newQuotationBody(q)), nil
+}
+
+type explainBody struct {
+	Inputs      pricing.Inputs `json:"inputs" doc:"Everything it was computed from, as it was stored"`
+	Recomputed  pricing.Quote  `json:"recomputed" doc:"What these inputs come to now"`
+	Fingerprint string         `json:"fingerprint"`
+	Matches     bool           `json:"matches" doc:"Whether the result is the stored one, byte for byte"`
+	Steps       []string       `json:"steps" nullable:"false" doc:"The arithmetic, for people"`
+}
+
+// explain computes the quotation again from its stored inputs.
+func (h *quotations) explain(ctx context.Context, who httpx.Principal, in *httpx.ByID) (*httpx.Reply[explainBody], error) {
+	key, err := httpx.ID[quotation.ID](in.ID)
+	if err != nil {
+		return nil, err
+	}
+	q, err := h.store.Quotation(ctx, who.Vendor, key)
+	if err != nil {
+		return nil, err
+	}
+	again, err := q.Verify()
+	if err != nil {
+		return nil, err
+	}
+	return httpx.OK(explainBody{
+		Inputs: q.Inputs, Recomputed: again, Fingerprint: hex.EncodeToString(q.Fingerprint), Matches: true, Steps: pricing.Explain(q.Inputs, again),
+	}), nil
+}
+
+// pdf streams the document.
+func (h *quotations) pdf(w http.ResponseWriter, r *http.Request) error {
+	key, err := httpx.PathID[quotation.ID](r, "id")
+	if err != nil {
+		return err
+	}
+	if _, err := httpx.Query(r); err != nil {
+		return err
+	}
+	q, err := h.store.Quotation(r.Context(), httpx.Vendor(r), key)
+	if err != nil {
+		return err
+	}
+	switch q.PDF {
+	case quotation.PDFReady:
+	case quotation.PDFFailed:
+		return quotation.ErrPDFFailed
+	case quotation.PDFPending, quotation.PDFGenerating:
+		return quotation.ErrPDFNotReady
+	}
+	body, err := h.blob.Reader(r.Context(), q.PDFKey)
+	if err != nil {
+		return err
+	}
+	defer body.Close() //nolint:errcheck // read to its end or not at all
+	w.Header().Set("Content-Type", "application/pdf")
+	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", q.Number+".pdf"))
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(http.StatusOK)
+	_, err = io.Copy(w, body)
+	return err
+}
+
+// documentPDF says in the API's document what pdf answers.
+func documentPDF(op *huma.Operation) {
+	op.Responses["200"] = &huma.Response{
+		Description: "The quotation as a PDF",
+		Content:     map[string]*huma.MediaType{"application/pdf": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+	}
+}
