@@ -145,18 +145,11 @@ func (h *auth) login(ctx context.Context, in *loginInput) (*httpx.Reply[tokensBo
 	case !u.EmailVerified:
 		return nil, errUnverified
 	}
-	v, err := h.store.Vendor(ctx, u.Vendor)
-	if err != nil {
-		return nil, err
-	}
-	if v.Status != vendor.Active {
-		return nil, errSuspended
-	}
 	text, t := newRefresh(u.Vendor)
 	if err := h.store.CreateRefreshToken(ctx, u.Vendor, u.ID, t); err != nil {
 		return nil, err
 	}
-	return h.grant(u, text)
+	return h.grant(ctx, u, text)
 }
 
 // newRefresh makes a refresh token: the vendor, so that it can be looked up behind
@@ -175,7 +168,15 @@ func splitToken(text string) (vendor.ID, []byte) {
 	return vendor.ID(v), hash[:]
 }
 
-func (h *auth) grant(u vendor.User, refresh string) (*httpx.Reply[tokensBody], error) {
+// grant hands out tokens, unless the whole vendor is suspended.
+func (h *auth) grant(ctx context.Context, u vendor.User, refresh string) (*httpx.Reply[tokensBody], error) {
+	v, err := h.store.Vendor(ctx, u.Vendor)
+	if err != nil {
+		return nil, err
+	}
+	if v.Status != vendor.Active {
+		return nil, errSuspended
+	}
 	access, _, err := h.tokens.Issue(httpx.Principal{Vendor: u.Vendor, User: u.ID, Role: u.Role})
 	if err != nil {
 		return nil, err
@@ -200,7 +201,7 @@ func (h *auth) refresh(ctx context.Context, in *refreshInput) (*httpx.Reply[toke
 	if err != nil {
 		return nil, err
 	}
-	return h.grant(u, text)
+	return h.grant(ctx, u, text)
 }
 
 // logout ends a login. It answers the same for a token that ended before.

@@ -37,6 +37,12 @@ func TestAuth_FromRegistrationToLogout(t *testing.T) {
 	w.call("", "POST", "/v1/auth/refresh", object{"refresh_token": next["refresh_token"]}).
 		refused(http.StatusUnauthorized, "auth.refresh_invalid")
 
+	asha := object{"email": "asha@acme.example", "password": passphrase}
+	w.call("", "POST", "/v1/auth/verify-email", object{"token": w.mailed(vendorID(made), userID(made))}).is(http.StatusOK)
+	_, err := w.db.Super().Exec(t.Context(), `UPDATE vendors SET status = 'SUSPENDED' WHERE vendor_id = $1`, vendorID(made))
+	require.NoError(t, err)
+	w.call("", "POST", "/v1/auth/login", asha).refused(http.StatusForbidden, "auth.vendor_suspended")
+
 	again := w.call("", "POST", "/v1/auth/login", object{"email": "ravi@acme.example", "password": passphrase}).is(http.StatusOK)
 	w.call("", "POST", "/v1/auth/logout", object{"refresh_token": again["refresh_token"]}).is(http.StatusNoContent)
 	w.call("", "POST", "/v1/auth/logout", object{"refresh_token": "nonsense"}).is(http.StatusNoContent)

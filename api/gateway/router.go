@@ -17,6 +17,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/password"
+	"github.com/kloyst/kloyst-core/internal/scan"
 	"github.com/kloyst/kloyst-core/store"
 )
 
@@ -28,10 +29,13 @@ type Deps struct {
 	Keys    *crypt.Keys
 	Meta    *meta.Client
 	Blob    *blob.Store   // quotations' documents, uploaded files
+	Clamd   *scan.Clamd   // every upload is scanned
 	Redis   *redis.Client // counts failed logins; without an answer nobody is slowed down
 	Log     *slog.Logger
 	Prefix  string   // API_PREFIX without slashes, "v1"
 	Origins []string // CORS_ALLOWED_ORIGINS; may be empty
+
+	UploadMaxBytes int64 // of one uploaded file
 
 	RedisPrefix string // of every Redis key, so that tests can share a server; may be empty
 }
@@ -87,6 +91,19 @@ func routes(api *httpx.API, d Deps) error {
 	t := &templates{store: d.Store}
 	httpx.Route(api, "GET /templates", 200, vendor.Member, "List templates", t.list)
 	httpx.Route(api, "GET /templates/{id}", 200, vendor.Member, "Read a template", t.get)
+
+	i := &imports{store: d.Store, keys: d.Keys, blob: d.Blob, clamd: d.Clamd, maxBytes: d.UploadMaxBytes}
+	httpx.Raw(api, "POST /contact-imports", 202, vendor.Member, "Upload a file of contacts", i.upload, documentUpload)
+	httpx.Route(api, "GET /contact-imports", 200, vendor.Member, "List imports, newest first", i.list)
+	httpx.Route(api, "GET /contact-imports/{id}", 200, vendor.Member, "Read an import: its headers, sample rows, progress and counts", i.get)
+	httpx.Route(api, "POST /contact-imports/{id}/mapping", 202, vendor.Member, "Say what the columns mean, and start", i.confirm)
+	httpx.Route(api, "POST /contact-imports/{id}/cancel", 200, vendor.Member, "Stop an import", i.cancel)
+	httpx.Raw(api, "GET /contact-imports/{id}/errors", 200, vendor.Member, "Download the rows that were not imported", i.errorsCSV, documentErrors)
+
+	b := &contacts{store: d.Store, keys: d.Keys}
+	httpx.Route(api, "GET /contacts", 200, vendor.Member, "List contacts", b.list)
+	httpx.Route(api, "GET /contacts/{id}", 200, vendor.Member, "Read a contact", b.get)
+	httpx.Route(api, "GET /labels", 200, vendor.Member, "List labels", b.labels)
 
 	c := &campaigns{store: d.Store}
 	httpx.Route(api, "POST /campaigns", 201, vendor.Member, "Write a campaign", c.create)

@@ -43,7 +43,7 @@ func Handle(h HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// Authed is Handle for callers whose role is at least min.
+// Authed is Handle for callers whose role is at least least.
 func Authed(least vendor.Role, h HandlerFunc) http.HandlerFunc {
 	return Handle(func(w http.ResponseWriter, r *http.Request) error {
 		if _, err := Caller(r.Context(), least); err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+	_ "time/tzdata" // a bare image has no time zones of its own
 
 	"github.com/redis/go-redis/v9"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/obs"
+	"github.com/kloyst/kloyst-core/internal/scan"
 	"github.com/kloyst/kloyst-core/store"
 )
 
@@ -53,6 +55,7 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 	}
 	api, err := gateway.New(gateway.Deps{
 		Store: db, Tokens: tokens, Ring: ring, Keys: crypt.NewKeys(ring, db.VendorKeys), Meta: graph, Blob: objects, Redis: cache,
+		Clamd: &scan.Clamd{Addr: cfg.ClamdAddr, Timeout: 30 * time.Minute}, UploadMaxBytes: cfg.UploadMaxBytes, // an upload's own time limit
 		Log: log, Prefix: cfg.APIPrefix, Origins: cfg.CORSAllowedOrigins,
 	})
 	if err != nil {

@@ -94,6 +94,16 @@ func (c Currency) Format(m Micros) string {
 	return m.sign() + d.symbol + group(whole, d.indian) + "." + decimals
 }
 
+// FormatRate writes a unit price for people: like Format, with at least four decimals,
+// as rate cards are printed.
+func (c Currency) FormatRate(m Micros) string {
+	text := c.Format(m)
+	if _, decimals, _ := strings.Cut(text, "."); len(decimals) < 4 {
+		text += strings.Repeat("0", 4-len(decimals))
+	}
+	return text
+}
+
 // FormatRounded writes m for people with two decimals, rounded half up on the
 // magnitude: for totals that are read, never for sums that are paid.
 func (c Currency) FormatRounded(m Micros) string { return c.Format(m.roundToCents()) }

@@ -78,6 +78,8 @@ func TestFormat(t *testing.T) {
 	require.Equal(t, "$0.01", money.Currency("USD").FormatRounded(5_000))
 	require.Equal(t, "$0.00", money.Currency("USD").FormatRounded(4_999))
 	require.Equal(t, "-$0.01", money.Currency("USD").FormatRounded(-5_000))
+	require.Equal(t, "$0.0250", money.Currency("USD").FormatRate(25_000))
+	require.Equal(t, "₹1.234567", money.Currency("INR").FormatRate(1_234_567))
 	require.Equal(t, "12,34,567", money.Currency("INR").FormatCount(1_234_567))
 }
 

@@ -18,7 +18,7 @@ func Explain(in Inputs, q Quote) []string {
 		steps = append(steps, step+".")
 	}
 	steps = append(steps, fmt.Sprintf("Messages: %s.", c.Format(q.Messages)))
-	fee := fmt.Sprintf("Platform fee: %s per message, %s of the messages, %s per campaign", c.Format(in.Fee.PerMessage), percent(in.Fee.PercentBPS), c.Format(in.Fee.Fixed))
+	fee := fmt.Sprintf("Platform fee: %s per message, %s of the messages, %s per campaign", c.Format(in.Fee.PerMessage), Percent(in.Fee.PercentBPS), c.Format(in.Fee.Fixed))
 	if in.Fee.Minimum > 0 {
 		fee += ", at least " + c.Format(in.Fee.Minimum)
 	}
@@ -27,13 +27,13 @@ func Explain(in Inputs, q Quote) []string {
 	}
 	steps = append(steps, fmt.Sprintf("%s: %s.", fee, c.Format(q.Fees)))
 	if in.Tax.BPS > 0 {
-		steps = append(steps, fmt.Sprintf("%s, %s of %s: %s.", in.Tax.Name, percent(in.Tax.BPS), c.Format(q.Messages+q.Fees), c.Format(q.Tax)))
+		steps = append(steps, fmt.Sprintf("%s, %s of %s: %s.", in.Tax.Name, Percent(in.Tax.BPS), c.Format(q.Messages+q.Fees), c.Format(q.Tax)))
 	}
 	return append(steps, fmt.Sprintf("Total for %s messages: %s, of which %s on the campaign as a whole.", c.FormatCount(q.Quantity), c.Format(q.Total), c.Format(q.Charge())))
 }
 
-// percent writes basis points: 1850 is "18.5 %".
-func percent(bps int64) string {
+// Percent writes basis points: 1850 is "18.5 %".
+func Percent(bps int64) string {
 	text := fmt.Sprintf("%d.%02d", bps/100, bps%100)
 	for text[len(text)-1] == '0' {
 		text = text[:len(text)-1]
