@@ -158,7 +158,7 @@ func (c *chunkRun) walk(ctx context.Context, visit func(row int, cells []string)
 	if err != nil {
 		return err
 	}
-	defer r.Close() //nolint:errcheck // read to its end or given up
+	defer r.Close()
 	sc := newRecordScanner(r, c.job.Delimiter[0], c.chunk.ByteFrom)
 	sc.record = c.chunk.FirstRow - 1
 	var cells []string
@@ -175,14 +175,13 @@ func (c *chunkRun) walk(ctx context.Context, visit func(row int, cells []string)
 }
 
 func (c *chunkRun) reject(row int, column, value string, f importing.Fault, firstRow int) {
-	switch f {
-	case importing.FaultDuplicate:
-		c.counts.Duplicate++
-	case importing.FaultSuppressed:
-		c.counts.Suppressed++
-	default:
-		c.counts.Invalid++
+	count := &c.counts.Invalid
+	if f == importing.FaultDuplicate {
+		count = &c.counts.Duplicate
+	} else if f == importing.FaultSuppressed {
+		count = &c.counts.Suppressed
 	}
+	*count++
 	c.errors = append(c.errors, importing.NewRowError(row, column, value, f, firstRow))
 }
 
@@ -218,17 +217,25 @@ func (c *chunkRun) dropSuppressed(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
-// labels returns the labels of all candidates, each once.
+// labels returns the labels of all candidates, each once, spelt as its first row does.
 func (c *chunkRun) labels() []string {
-	seen := map[string]bool{}
-	var out []string
+	type spelling struct {
+		name string
+		row  int
+	}
+	first := map[string]spelling{}
 	for i := range c.people {
+		row := c.people[i].Row
 		for _, l := range c.people[i].Profile.Labels {
-			if !seen[l] {
-				seen[l] = true
-				out = append(out, l)
+			key := contact.LabelKey(l)
+			if seen, is := first[key]; !is || row < seen.row {
+				first[key] = spelling{name: l, row: row}
 			}
 		}
+	}
+	out := make([]string, 0, len(first))
+	for _, s := range first {
+		out = append(out, s.name)
 	}
 	return out
 }

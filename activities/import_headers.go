@@ -104,7 +104,7 @@ func (x *extraction) sample(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // read to its end or given up
+	defer r.Close()
 	return firstBytes(r)
 }
 
@@ -127,7 +127,7 @@ func (x *extraction) asItIs(ctx context.Context, sample []byte) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close() //nolint:errcheck // read to its end or given up
+	defer r.Close()
 	x.dataKey = x.files.UploadKey()
 	x.table = table{shape: shape, maxRows: x.maxRows}
 	return x.table.cut(ctx, charset.NewChecker(r), x.bom+int64(shape.Skip))
@@ -147,7 +147,7 @@ func (x *extraction) copied(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close() //nolint:errcheck // read to its end or given up
+	defer r.Close()
 	w, err := x.files.CreateData(ctx)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (x *extraction) decodedSample(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // read to its end or given up
+	defer r.Close()
 	return firstBytes(r)
 }
 

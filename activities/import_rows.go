@@ -65,7 +65,7 @@ func checkRows(ctx context.Context, files importfile.Files, job store.Import, ch
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // read to its end or given up
+	defer r.Close()
 
 	entries := make([]importing.Entry, job.RowsTotal)
 	sc := newRecordScanner(r, job.Delimiter[0], first.ByteFrom)

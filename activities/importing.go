@@ -135,7 +135,7 @@ func (a *Importing) files(ctx context.Context, in ImportRef) (importfile.Files, 
 
 // errMiscount says that two passes over the same file disagree: a bug, or a file that
 // changed below its import. An operator looks at it.
-var errMiscount = errs.New(errs.Conflict, "import.miscount", "two passes over the file count different rows") //nolint:gochecknoglobals // sentinel
+var errMiscount = errs.New(errs.Conflict, "import.miscount", "two passes over the file count different rows")
 
 func (a *Importing) maxRows() int {
 	if a.MaxRows > 0 {

@@ -43,26 +43,26 @@ type importBench struct {
 	dir  string
 }
 
-func newImportBench(t testing.TB) *importBench {
-	t.Helper()
-	db := pgtest.New(t)
+func newImportBench(tb testing.TB) *importBench {
+	tb.Helper()
+	db := pgtest.New(tb)
 	s, err := store.New(db.App())
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	ring, err := crypt.NewRing(bytes.Repeat([]byte{7}, crypt.MasterKeySize))
-	require.NoError(t, err)
-	b := &importBench{db: db, s: s, v: id.New[vendor.ID](), dir: t.TempDir()}
+	require.NoError(tb, err)
+	b := &importBench{db: db, s: s, v: id.New[vendor.ID](), dir: tb.TempDir()}
 	wrapped, err := ring.NewVendorKeys(b.v)
-	require.NoError(t, err)
-	_, err = db.Super().Exec(t.Context(), `INSERT INTO vendors (vendor_id, name, default_region, currency) VALUES ($1, 'V', 'IN', 'USD')`, b.v)
-	require.NoError(t, err)
-	_, err = db.Super().Exec(t.Context(), `INSERT INTO vendor_keys (vendor_id, version, wrapped) VALUES ($1, 1, $2)`, b.v, wrapped)
-	require.NoError(t, err)
-	blobs, err := blob.Open(t.Context(), "file://"+b.dir)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = blobs.Close() })
+	require.NoError(tb, err)
+	_, err = db.Super().Exec(tb.Context(), `INSERT INTO vendors (vendor_id, name, default_region, currency) VALUES ($1, 'V', 'IN', 'USD')`, b.v)
+	require.NoError(tb, err)
+	_, err = db.Super().Exec(tb.Context(), `INSERT INTO vendor_keys (vendor_id, version, wrapped) VALUES ($1, 1, $2)`, b.v, wrapped)
+	require.NoError(tb, err)
+	blobs, err := blob.Open(tb.Context(), "file://"+b.dir)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = blobs.Close() })
 	keys := crypt.NewKeys(ring, s.VendorKeys)
-	b.keys, err = keys.For(t.Context(), b.v)
-	require.NoError(t, err)
+	b.keys, err = keys.For(tb.Context(), b.v)
+	require.NoError(tb, err)
 	b.acts = &activities.Importing{Store: s, Keys: keys, Blobs: blobs, MaxRows: 100_000}
 	var suite testsuite.WorkflowTestSuite
 	b.env = suite.NewTestActivityEnvironment()
@@ -74,92 +74,92 @@ func (b *importBench) files(i importing.ID) importfile.Files {
 	return importfile.Files{Blobs: b.acts.Blobs, Keys: b.keys, Import: i}
 }
 
-func (b *importBench) upload(t testing.TB, strategy importing.Strategy, content []byte) activities.ImportRef {
-	t.Helper()
+func (b *importBench) upload(tb testing.TB, strategy importing.Strategy, content []byte) activities.ImportRef {
+	tb.Helper()
 	i := id.New[importing.ID]()
-	w, err := b.files(i).CreateUpload(t.Context())
-	require.NoError(t, err)
+	w, err := b.files(i).CreateUpload(tb.Context())
+	require.NoError(tb, err)
 	_, err = w.Write(content)
-	require.NoError(t, err)
-	require.NoError(t, w.Close())
+	require.NoError(tb, err)
+	require.NoError(tb, w.Close())
 	sum := sha256.Sum256(content)
-	require.NoError(t, b.s.CreateImport(t.Context(), b.v, store.NewImport{
+	require.NoError(tb, b.s.CreateImport(tb.Context(), b.v, store.NewImport{
 		ID: i, FileName: "f.csv", FileKey: importfile.FileKey(b.v, i), FileBytes: int64(len(content)), SHA256: sum[:],
 		MIMEType: "text/csv", Strategy: strategy, Force: true,
 	}))
 	return activities.ImportRef{Vendor: b.v, Import: i}
 }
 
-func (b *importBench) extract(t testing.TB, in activities.ImportRef) (activities.ImportState, error) {
-	t.Helper()
+func (b *importBench) extract(tb testing.TB, in activities.ImportRef) (activities.ImportState, error) {
+	tb.Helper()
 	val, err := b.env.ExecuteActivity(b.acts.ExtractHeaders, in)
 	var state activities.ImportState
 	if err == nil {
-		require.NoError(t, val.Get(&state))
+		require.NoError(tb, val.Get(&state))
 	}
 	return state, err
 }
 
 // prepare brings an upload up to its chunks.
-func (b *importBench) prepare(t testing.TB, in activities.ImportRef, m importing.Mapping) activities.ImportState {
-	t.Helper()
-	_, err := b.extract(t, in)
-	require.NoError(t, err)
-	b.move(t, in, importing.AwaitingMapping)
-	require.NoError(t, b.s.ConfirmMapping(t.Context(), b.v, in.Import, m))
+func (b *importBench) prepare(tb testing.TB, in activities.ImportRef, m importing.Mapping) activities.ImportState {
+	tb.Helper()
+	_, err := b.extract(tb, in)
+	require.NoError(tb, err)
+	b.move(tb, in, importing.AwaitingMapping)
+	require.NoError(tb, b.s.ConfirmMapping(tb.Context(), b.v, in.Import, m))
 	_, err = b.env.ExecuteActivity(b.acts.ResolveRows, in)
-	require.NoError(t, err)
-	b.move(t, in, importing.Queued)
-	b.move(t, in, importing.Processing)
+	require.NoError(tb, err)
+	b.move(tb, in, importing.Queued)
+	b.move(tb, in, importing.Processing)
 	val, err := b.env.ExecuteActivity(b.acts.ImportState, in)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var state activities.ImportState
-	require.NoError(t, val.Get(&state))
+	require.NoError(tb, val.Get(&state))
 	return state
 }
 
-func (b *importBench) move(t testing.TB, in activities.ImportRef, to importing.Status) {
-	t.Helper()
+func (b *importBench) move(tb testing.TB, in activities.ImportRef, to importing.Status) {
+	tb.Helper()
 	_, err := b.env.ExecuteActivity(b.acts.MoveImport, activities.ImportMove{ImportRef: in, To: to})
-	require.NoError(t, err)
+	require.NoError(tb, err)
 }
 
-func (b *importBench) chunk(t testing.TB, in activities.ImportRef, no int) importing.Counts {
-	t.Helper()
+func (b *importBench) chunk(tb testing.TB, in activities.ImportRef, no int) importing.Counts {
+	tb.Helper()
 	val, err := b.env.ExecuteActivity(b.acts.ImportChunk, activities.ImportChunkRef{ImportRef: in, Chunk: no})
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var counts importing.Counts
-	require.NoError(t, val.Get(&counts))
+	require.NoError(tb, val.Get(&counts))
 	return counts
 }
 
 // run imports a file to its end, its chunks in a random order.
-func (b *importBench) run(t testing.TB, strategy importing.Strategy, content []byte, m importing.Mapping) (store.Import, []importing.RowError) {
-	t.Helper()
-	in := b.upload(t, strategy, content)
-	state := b.prepare(t, in, m)
+func (b *importBench) run(tb testing.TB, strategy importing.Strategy, content []byte, m importing.Mapping) (store.Import, []importing.RowError) {
+	tb.Helper()
+	in := b.upload(tb, strategy, content)
+	state := b.prepare(tb, in, m)
 	rand.Shuffle(len(state.Pending), func(i, j int) { state.Pending[i], state.Pending[j] = state.Pending[j], state.Pending[i] })
 	for _, no := range state.Pending {
-		first := b.chunk(t, in, no)
-		require.Equal(t, first, b.chunk(t, in, no), "a repeat changes nothing")
+		first := b.chunk(tb, in, no)
+		require.Equal(tb, first, b.chunk(tb, in, no), "a repeat changes nothing")
 	}
 	_, err := b.env.ExecuteActivity(b.acts.FinishImport, in)
-	require.NoError(t, err)
-	job, err := b.s.Import(t.Context(), b.v, in.Import)
-	require.NoError(t, err)
-	require.Equal(t, job.RowsTotal, job.Counts.Rows())
-	return job, b.errorRows(t, in)
+	require.NoError(tb, err)
+	job, err := b.s.Import(tb.Context(), b.v, in.Import)
+	require.NoError(tb, err)
+	require.Equal(tb, job.RowsTotal, job.Counts.Rows())
+	return job, b.errorRows(tb, in)
 }
 
-func (b *importBench) errorRows(t testing.TB, in activities.ImportRef) []importing.RowError {
-	t.Helper()
-	chunks, err := b.s.ImportChunks(t.Context(), b.v, in.Import)
-	require.NoError(t, err)
+func (b *importBench) errorRows(tb testing.TB, in activities.ImportRef) []importing.RowError {
+	tb.Helper()
+	chunks, err := b.s.ImportChunks(tb.Context(), b.v, in.Import)
+	require.NoError(tb, err)
 	var out []importing.RowError
 	for _, c := range chunks {
 		if c.ErrorsKey != "" {
-			rows, err := b.files(in.Import).ReadErrors(t.Context(), c.No, c.ErrorsKey)
-			require.NoError(t, err)
+			rows, err := b.files(in.Import).ReadErrors(tb.Context(), c.No, c.ErrorsKey)
+			require.NoError(tb, err)
 			out = append(out, rows...)
 		}
 	}
@@ -167,22 +167,22 @@ func (b *importBench) errorRows(t testing.TB, in activities.ImportRef) []importi
 }
 
 // book reads every contact in clear: number to "name [labels] attributes".
-func (b *importBench) book(t testing.TB) map[string]string {
-	t.Helper()
+func (b *importBench) book(tb testing.TB) map[string]string {
+	tb.Helper()
 	out := map[string]string{}
 	for after := contact.ID(""); ; {
-		page, err := b.s.ListContacts(t.Context(), b.v, store.ContactFilter{}, after, 5000)
-		require.NoError(t, err)
+		page, err := b.s.ListContacts(tb.Context(), b.v, store.ContactFilter{}, after, 5000)
+		require.NoError(tb, err)
 		if len(page) == 0 {
 			return out
 		}
 		for _, c := range page {
 			mobile, err := b.keys.Decrypt(crypt.Mobile, string(c.ID), c.MobileCT)
-			require.NoError(t, err)
+			require.NoError(tb, err)
 			name := []byte("-")
 			if c.NameCT != nil {
 				name, err = b.keys.Decrypt(crypt.Name, string(c.ID), c.NameCT)
-				require.NoError(t, err)
+				require.NoError(tb, err)
 			}
 			var labels []string
 			for _, l := range c.Labels {
@@ -282,8 +282,6 @@ func TestImporting_EncodingsAndDelimiters(t *testing.T) {
 
 func TestImporting_RefusesWhatIsNoTable(t *testing.T) {
 	t.Parallel()
-	b := newImportBench(t)
-	b.acts.MaxRows = 10
 	for name, tt := range map[string]struct {
 		content []byte
 		code    string
@@ -296,6 +294,9 @@ func TestImporting_RefusesWhatIsNoTable(t *testing.T) {
 		"too many rows":   {[]byte("Mobile\n" + strings.Repeat("9876543210\n", 11)), "import.too_many_rows"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newImportBench(t)
+			b.acts.MaxRows = 10
 			_, err := b.extract(t, b.upload(t, importing.SkipDuplicates, tt.content))
 			require.ErrorContains(t, err, tt.code)
 			require.True(t, importing.FileFault(tt.code))
@@ -402,10 +403,10 @@ func TestImporting_MoveTellsWhatWon(t *testing.T) {
 }
 
 // catAll reads every file below dir, one after another.
-func catAll(t testing.TB, dir string) io.Reader {
-	t.Helper()
+func catAll(tb testing.TB, dir string) io.Reader {
+	tb.Helper()
 	var all []io.Reader
-	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	require.NoError(tb, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

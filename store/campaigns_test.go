@@ -512,3 +512,40 @@ func TestQuotationStates_MatchTheColumns(t *testing.T) {
 	requireCheck(t, p.db, "quotation_items_kind_check",
 		[]pricing.LineKind{"MESSAGES", pricing.FixedFee, pricing.MinimumFee, pricing.LineTax})
 }
+
+// TestReconcile_LedgerAgainstMessages walks what can become of a message's money.
+func TestReconcile_LedgerAgainstMessages(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	ctx := t.Context()
+	s.label(t, "vip", "IN", 5)
+	s.topUp(t, 100*money.Unit)
+	c := s.draft(t, vips())
+	_, err := s.approve(t, c.ID, s.quote(t, c.ID).ID)
+	require.NoError(t, err)
+	_, err = s.PrepareCampaign(ctx, s.v, c.ID, s.now)
+	require.NoError(t, err)
+	key := string(c.ID)
+	attempt := func(message int, status string, captured, refunded money.Micros) {
+		s.exec(t, `INSERT INTO message_attempts (vendor_id, message_id, attempt, month, campaign_id, claim_id, status, captured_micros, refunded_micros)
+			SELECT $1, $2, 1, month, id, gen_random_uuid(), $3, $4, $5 FROM campaigns`, s.v, message, status, captured, refunded)
+	}
+	attempt(1, "DELIVERED", 40, 0)
+	attempt(2, "FAILED", 30, 30)
+	attempt(3, "READ", 20, 20) // refunded, and read after all
+	attempt(4, "SENT", 10, 0)  // known after the books were closed
+	_, err = s.PostAll(ctx, s.v,
+		wallet.Capture(key, "batch", 90), wallet.Refund(key, "refund/2/1", 30), wallet.Refund(key, "refund/3/1", 20),
+		wallet.Loss(key, "loss/3/1", 20), wallet.Loss(key, "loss/4/1", 10), wallet.Capture(key, "fees/"+key, 500))
+	require.NoError(t, err)
+	s.requireSound(t)
+
+	s.exec(t, `INSERT INTO settlements (vendor_id, message_id, attempt, month, campaign_id) SELECT $1, 3, 1, month, id FROM campaigns`, s.v)
+	d, err := s.ReconcileWallet(ctx, s.v)
+	require.NoError(t, err)
+	require.Equal(t, money.Micros(20), d.Uncharged, "what is not settled yet is not earned yet")
+	attempt(5, "SENT", 7, 0)
+	d, err = s.ReconcileWallet(ctx, s.v)
+	require.NoError(t, err)
+	require.Equal(t, money.Micros(13), d.Uncharged, "a charge without its capture is seen")
+}

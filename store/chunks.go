@@ -68,10 +68,10 @@ type SealedChange struct {
 
 // errMoved says that the book moved under the chunk more often than it should; the
 // whole transaction is tried again.
-var errMoved = errs.New(errs.Unavailable, "import.contention", "contacts were changed at the same time: trying again") //nolint:gochecknoglobals // sentinel
+var errMoved = errs.New(errs.Unavailable, "import.contention", "contacts were changed at the same time: trying again")
 
 // errMiscount is a bug of ours or a file that changed under its import: nothing is written.
-var errMiscount = errs.New(errs.Internal, "import.miscount", "the rows of a chunk do not add up") //nolint:gochecknoglobals // sentinel
+var errMiscount = errs.New(errs.Internal, "import.miscount", "the rows of a chunk do not add up")
 
 // ApplyChunk writes a chunk and its status in one transaction and returns its counts. A
 // chunk that is done returns what it counted then: a repeat changes nothing. Two chunks,
@@ -308,7 +308,7 @@ func (a *applying) hold(ctx context.Context, ids []contact.ID) ([]*HeldContact, 
 		b.Queue(a.store.sql("ContactAttributesOf"), a.vendor, ids)
 	}
 	results := a.tx.SendBatch(ctx, b)
-	defer results.Close() //nolint:errcheck // what a read failed with is reported below
+	defer results.Close()
 	held := make([]*HeldContact, 0, len(ids))
 	byID := make(map[contact.ID]*HeldContact, len(ids))
 	rows, _ := results.Query() // its error comes again from ForEachRow

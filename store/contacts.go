@@ -63,7 +63,7 @@ func (s *Store) EnsureLabels(ctx context.Context, v vendor.ID, names []string) (
 		return out, nil
 	}
 	names = slices.Clone(names)
-	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(contact.LabelKey(a), contact.LabelKey(b)) })
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(contact.LabelKey(a), contact.LabelKey(b)) })
 	names = slices.CompactFunc(names, func(a, b string) bool { return contact.LabelKey(a) == contact.LabelKey(b) })
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		if err := s.findLabels(ctx, tx, v, names, out); err != nil || len(out) == len(names) {
@@ -148,7 +148,7 @@ type ContactFilter struct {
 func (s *Store) ListContacts(ctx context.Context, v vendor.ID, f ContactFilter, after contact.ID, limit int) ([]ContactRecord, error) {
 	var out []ContactRecord
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
-		rows, err := s.queryContacts(ctx, tx, v, f, after, limit)
+		rows, err := s.queryContacts(ctx, tx, v, f, pgx.StrictNamedArgs{"vendor_id": v, "after": nullable(string(after)), "limit": limit})
 		if err != nil || rows == nil {
 			return err
 		}
@@ -161,8 +161,7 @@ func (s *Store) ListContacts(ctx context.Context, v vendor.ID, f ContactFilter, 
 	return out, err
 }
 
-func (s *Store) queryContacts(ctx context.Context, tx pgx.Tx, v vendor.ID, f ContactFilter, after contact.ID, limit int) (pgx.Rows, error) {
-	args := pgx.StrictNamedArgs{"vendor_id": v, "after": nullable(string(after)), "limit": limit}
+func (s *Store) queryContacts(ctx context.Context, tx pgx.Tx, v vendor.ID, f ContactFilter, args pgx.StrictNamedArgs) (pgx.Rows, error) {
 	switch {
 	case f.Identity != nil:
 		var c contact.ID
@@ -204,7 +203,7 @@ func (s *Store) decorate(ctx context.Context, tx pgx.Tx, v vendor.ID, page []Con
 	b.Queue(s.sql("ContactLabelsOf"), v, ids)
 	b.Queue(s.sql("ContactAttributesOf"), v, ids)
 	results := tx.SendBatch(ctx, b)
-	defer results.Close() //nolint:errcheck // what a read failed with is reported below
+	defer results.Close()
 	var c contact.ID
 	var label contact.Label
 	rows, _ := results.Query() // its error comes again from ForEachRow

@@ -151,12 +151,20 @@ func (s *Store) ringImport(ctx context.Context, tx pgx.Tx, v vendor.ID, i import
 	return err
 }
 
-// LogRefusedUpload keeps that a file was refused as infected: the signature in clear,
-// the rest sealed by the caller.
-func (s *Store) LogRefusedUpload(ctx context.Context, v vendor.ID, i importing.ID, signature, actor string, sealed []byte) error {
+// RefusedUpload is a file that the virus scanner refused. Sealed is what else is known
+// of it, as ciphertext.
+type RefusedUpload struct {
+	ID        importing.ID // the import it would have been
+	Signature string
+	By        vendor.UserID
+	Sealed    []byte
+}
+
+// LogRefusedUpload keeps that a file was refused as infected.
+func (s *Store) LogRefusedUpload(ctx context.Context, v vendor.ID, u RefusedUpload) error {
 	return s.inTx(ctx, v, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, s.sql("ImportRefusalInsert"), pgx.StrictNamedArgs{
-			"vendor_id": v, "id": i, "fields": []string{"signature:" + signature}, "after_ct": sealed, "actor": actor,
+			"vendor_id": v, "id": u.ID, "fields": []string{"signature:" + u.Signature}, "after_ct": u.Sealed, "actor": u.By,
 		})
 		return err
 	})
@@ -257,16 +265,24 @@ func (s *Store) MoveImport(ctx context.Context, v vendor.ID, i importing.ID, to 
 		if !status.CanBecome(to) {
 			return importing.ErrState
 		}
-		return s.moveImport(ctx, tx, v, i, to, why)
+		return s.moveImport(ctx, tx, importMove{v, i, to, why})
 	})
 }
 
 // Reason says why something is where it is: a permanent code, and words for a person.
 type Reason struct{ Code, Text string }
 
-func (s *Store) moveImport(ctx context.Context, tx pgx.Tx, v vendor.ID, i importing.ID, to importing.Status, why Reason) error {
+// importMove brings one import, whose row is locked, to a state.
+type importMove struct {
+	vendor vendor.ID
+	id     importing.ID
+	to     importing.Status
+	why    Reason
+}
+
+func (s *Store) moveImport(ctx context.Context, tx pgx.Tx, m importMove) error {
 	_, err := tx.Exec(ctx, s.sql("ImportMove"), pgx.StrictNamedArgs{
-		"vendor_id": v, "id": i, "status": to, "reason_code": why.Code, "reason": why.Text,
+		"vendor_id": m.vendor, "id": m.id, "status": m.to, "reason_code": m.why.Code, "reason": m.why.Text,
 	})
 	return err
 }
@@ -313,7 +329,7 @@ func (s *Store) CancelImport(ctx context.Context, v vendor.ID, i importing.ID, w
 		if !status.CanBecome(importing.Cancelled) {
 			return importing.ErrState
 		}
-		if err := s.moveImport(ctx, tx, v, i, importing.Cancelled, why); err != nil {
+		if err := s.moveImport(ctx, tx, importMove{v, i, importing.Cancelled, why}); err != nil {
 			return err
 		}
 		if _, err := s.keepImportCounts(ctx, tx, v, i); err != nil {
@@ -345,7 +361,7 @@ func (s *Store) FinishImport(ctx context.Context, v vendor.ID, i importing.ID) (
 		if to == importing.Failed {
 			why = Reason{Code: "import.no_valid_rows", Text: "no row of the file could be imported: see its error file"}
 		}
-		return s.moveImport(ctx, tx, v, i, to, why)
+		return s.moveImport(ctx, tx, importMove{v, i, to, why})
 	})
 	if err != nil {
 		return Import{}, err

@@ -11,6 +11,7 @@ func Register(r worker.WorkflowRegistry) {
 		"CampaignDispatch": CampaignDispatch,
 		"ContactImport":    ContactImport,
 		"DispatchBatch":    DispatchBatch,
+		"QuotationPDF":     QuotationPDF,
 		"Settlement":       Settlement,
 		"TemplateSync":     TemplateSync,
 		"UserMail":         UserMail,

@@ -46,8 +46,6 @@ const (
 )
 
 // The refusals of an upload.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	errUploadForm    = errs.InvalidField("import.file_required", "file", "send multipart/form-data with one part named file")
 	errUploadField   = errs.New(errs.Invalid, "import.unknown_field", "the form may have the fields file, strategy, default_region and force")
@@ -210,7 +208,7 @@ func (u *uploading) receive(ctx context.Context, part *multipart.Part) error {
 	if err != nil {
 		return err
 	}
-	defer session.Close() //nolint:errcheck // the verdict was read, or does not matter
+	defer session.Close()
 	if u.out, err = u.files.CreateUpload(ctx); err != nil {
 		return err
 	}
@@ -276,7 +274,8 @@ func (u *uploading) refuse(ctx context.Context) error {
 	if sealed, err = u.files.Keys.Encrypt(crypt.Audit, string(u.files.Import), sealed); err != nil {
 		return err
 	}
-	if err := u.store.LogRefusedUpload(ctx, u.who.Vendor, u.files.Import, u.signature, string(u.who.User), sealed); err != nil {
+	err = u.store.LogRefusedUpload(ctx, u.who.Vendor, store.RefusedUpload{ID: u.files.Import, Signature: u.signature, By: u.who.User, Sealed: sealed})
+	if err != nil {
 		return err
 	}
 	return errUploadVirus.Detail("the virus scanner found %s; the file was not kept", u.signature)

@@ -23,6 +23,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/metasim"
+	"github.com/kloyst/kloyst-core/internal/scan"
 	"github.com/kloyst/kloyst-core/internal/testkit/pgtest"
 	"github.com/kloyst/kloyst-core/internal/testkit/redistest"
 	"github.com/kloyst/kloyst-core/store"
@@ -39,7 +40,9 @@ type world struct {
 	keys  *crypt.Keys
 	meta  *meta.Client
 	blob  *blob.Store
-	graph string // the simulator's address
+	clamd *scan.Clamd // nobody answers until a test starts one
+	files string      // the folder below blob
+	graph string      // the simulator's address
 	api   http.Handler
 	log   *bytes.Buffer
 }
@@ -62,13 +65,14 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	tokens, err := httpx.NewTokens(bytes.Repeat([]byte{2}, 32))
 	require.NoError(t, err)
-	w.blob, err = blob.Open(t.Context(), "file://"+t.TempDir())
+	w.clamd, w.files = &scan.Clamd{Addr: "127.0.0.1:1"}, t.TempDir()
+	w.blob, err = blob.Open(t.Context(), "file://"+w.files)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.blob.Close()) })
 	cache, prefix := redistest.New(t)
 	w.api, err = gateway.New(gateway.Deps{
 		Store: w.store, Tokens: tokens, Ring: ring, Keys: w.keys, Meta: w.meta, Blob: w.blob, Redis: cache, RedisPrefix: prefix,
-		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Prefix: "v1",
+		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Prefix: "v1", Clamd: w.clamd, UploadMaxBytes: 1 << 20,
 	})
 	require.NoError(t, err)
 	return w

@@ -27,6 +27,7 @@ type verbs struct {
 	Campaign campaignCmd `cmd:"" help:"Campaigns: explain, pause, resume, cancel."`
 	Vendor   vendorCmd   `cmd:"" help:"Vendors: ls, create."`
 	Dev      devCmd      `cmd:"" help:"The local stack: up, down, status, exec, logs, restart."`
+	Demo     demoCmd     `cmd:"" help:"Run one whole campaign on the running local stack."`
 }
 
 func main() {

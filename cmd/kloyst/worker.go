@@ -16,6 +16,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/mail"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/obs"
+	"github.com/kloyst/kloyst-core/internal/pdf"
 	"github.com/kloyst/kloyst-core/internal/ratelimit"
 	"github.com/kloyst/kloyst-core/internal/temporalx"
 	"github.com/kloyst/kloyst-core/store"
@@ -75,6 +76,15 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	imports := newWorker(temporal, workflows.QueueImport, cfg.WorkerImport, cfg)
 	imports.RegisterActivity(importing)
 
+	renderer, err := pdf.New(cfg.FontDir)
+	if err != nil {
+		return err
+	}
+	quotations := &activities.Quotations{Store: db, Blobs: blobs, PDF: renderer}
+	core.RegisterActivity(quotations)
+	pdfs := newWorker(temporal, workflows.QueuePDF, cfg.WorkerPDF, cfg)
+	pdfs.RegisterActivity(quotations)
+
 	internal := obs.NewInternal(map[string]obs.Check{
 		"postgres": db.Ping,
 		"redis":    func(ctx context.Context) error { return cache.Ping(ctx).Err() },
@@ -84,7 +94,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 		},
 	})
 	return serve(ctx, internal, cfg.InternalAddr, nil, cfg.ShutdownGrace, func(ctx context.Context) error {
-		return runWorkers(ctx, core, send, imports)
+		return runWorkers(ctx, core, send, imports, pdfs)
 	})
 }
 

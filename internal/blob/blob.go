@@ -20,8 +20,6 @@ import (
 )
 
 // The failures of the object store.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrNotFound    = errs.New(errs.NotFound, "blob.not_found", "the stored file is gone")
 	ErrUnavailable = errs.New(errs.Unavailable, "blob.unavailable", "the object store does not answer")
@@ -196,12 +194,11 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 }
 
 func classify(err error) error {
-	switch gcerrors.Code(err) {
-	case gcerrors.OK:
+	switch {
+	case err == nil:
 		return nil
-	case gcerrors.NotFound:
+	case gcerrors.Code(err) == gcerrors.NotFound:
 		return ErrNotFound.With(err)
-	default:
-		return ErrUnavailable.With(err)
 	}
+	return ErrUnavailable.With(err)
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // ErrInvalid is what a Checker returns when the stream is not UTF-8 after all.
-var ErrInvalid = errors.New("charset: not UTF-8") //nolint:gochecknoglobals // sentinel
+var ErrInvalid = errors.New("charset: not UTF-8")
 
 // NewReader decodes r, which begins after its byte order mark. UTF-8 passes as it is.
 func NewReader(r io.Reader, enc importing.Encoding) (io.Reader, error) {

@@ -27,8 +27,6 @@ import (
 const MasterKeySize = 32
 
 // The failures of this package. None of them tells what was inside.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrMasterKey = errs.New(errs.Invalid, "crypt.bad_master_key", "the master key must be 32 bytes")
 	ErrUnwrap    = errs.New(errs.Internal, "crypt.cannot_unwrap", "the vendor's keys were wrapped by another master key or for another vendor")

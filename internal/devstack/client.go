@@ -47,7 +47,7 @@ func Up(ctx context.Context, dir string, self []string, onChange func(service st
 		return nil, fmt.Errorf("start stack: %w", err)
 	}
 	defer func() { _ = out.Close() }()
-	cmd := exec.Command(self[0], self[1:]...) //nolint:gosec,noctx // ourselves; it outlives this call
+	cmd := exec.Command(self[0], self[1:]...) //nolint:noctx // it outlives this call
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

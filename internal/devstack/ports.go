@@ -18,7 +18,7 @@ const (
 
 // portFree reports whether a server could listen on 127.0.0.1:port now.
 func portFree(port int) bool {
-	l, err := net.Listen("tcp4", loopback(port))
+	l, err := net.Listen("tcp4", loopback(port)) //nolint:noctx // it does not wait for anything
 	if err != nil {
 		return false
 	}

@@ -238,8 +238,7 @@ func (r *runner) build() (*exec.Cmd, error) {
 		return nil, err
 	}
 	o := r.stack.opts
-	//nolint:gosec,noctx // programs this package names; their end is the runner's business
-	cmd := exec.Command(c.path, append(c.args, o.Args[r.svc.name]...)...)
+	cmd := exec.Command(c.path, append(c.args, o.Args[r.svc.name]...)...) //nolint:noctx // the runner ends it
 	cmd.Dir = c.dir
 	cmd.Env = append(append(r.stack.baseEnv(), c.env...), o.Env[r.svc.name]...)
 	cmd.SysProcAttr = childAttr(c.cred, r.svc.stop)
@@ -275,7 +274,7 @@ func (r *runner) withLog(err error) error {
 
 // lastLines returns the end of a file, "" when it cannot be read.
 func lastLines(path string, n int) string {
-	f, err := os.Open(path) //nolint:gosec // a log of this stack
+	f, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
@@ -296,7 +295,7 @@ func errText(err error) string {
 	case err == nil:
 		return "exit status 0"
 	case errors.As(err, &exit):
-		return exit.ProcessState.String()
+		return exit.String()
 	default:
 		return err.Error()
 	}

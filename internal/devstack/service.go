@@ -12,18 +12,18 @@ import (
 
 // The names of the services, as Options.Only, Kill, Env and the command line take them.
 const (
-	Postgres  = "postgres"
-	Redis     = "redis"
-	Temporal  = "temporal"
-	Clamd     = "clamd"
-	Mailpit   = "mailpit"
-	Nginx     = "nginx"
-	Metasim   = "metasim"
-	Migrate   = "migrate" // a one-off job: brings the schema up to date
-	Gateway   = "gateway"
-	Webhook   = "webhook"
-	Worker    = "worker"
-	Outbox    = "outbox"
+	Postgres = "postgres"
+	Redis    = "redis"
+	Temporal = "temporal"
+	Clamd    = "clamd"
+	Mailpit  = "mailpit"
+	Nginx    = "nginx"
+	Metasim  = "metasim"
+	Migrate  = "migrate" // a one-off job: brings the schema up to date
+	Gateway  = "gateway"
+	Webhook  = "webhook"
+	Worker   = "worker"
+	Outbox   = "outbox"
 )
 
 // The names of ports beyond a service's own.

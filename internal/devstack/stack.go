@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -126,12 +128,8 @@ func (s *Stack) plan() error {
 		Ports: map[string]int{}, DataDirs: map[string]string{}, Secrets: map[string]string{},
 		Services: map[string]ServiceState{},
 	}
-	for k, v := range old.Secrets {
-		s.state.Secrets[k] = v
-	}
-	for k, v := range old.DataDirs {
-		s.state.DataDirs[k] = v
-	}
+	maps.Copy(s.state.Secrets, old.Secrets)
+	maps.Copy(s.state.DataDirs, old.DataDirs)
 	s.state.makeSecrets(s.opts.Throwaway)
 	if s.services, err = choose(s.catalogue(), s.opts.Only); err != nil {
 		return err
@@ -146,12 +144,8 @@ func (s *Stack) plan() error {
 	if err != nil {
 		return err
 	}
-	for name, p := range old.Ports { // of services left out this time
-		s.state.Ports[name] = p
-	}
-	for name, p := range ports {
-		s.state.Ports[name] = p
-	}
+	maps.Copy(s.state.Ports, old.Ports) // of services left out this time, too
+	maps.Copy(s.state.Ports, ports)
 	s.state.Notes = notes
 	s.state.Binaries = fingerprint(s.opts.BinDir)
 	for _, v := range s.services {
@@ -383,17 +377,17 @@ func lockDir(dir string) (*os.File, error) {
 
 // fingerprint changes when one of our binaries was built anew.
 func fingerprint(binDir string) string {
-	var out string
+	var out strings.Builder
 	for _, name := range []string{"kloyst", "metasim"} {
 		fi, err := os.Stat(filepath.Join(binDir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil {
-			out += fmt.Sprintf("%s:%d:%d ", name, fi.Size(), fi.ModTime().UnixNano())
+			fmt.Fprintf(&out, "%s:%d:%d ", name, fi.Size(), fi.ModTime().UnixNano())
 		}
 	}
-	return out
+	return out.String()
 }
 
 // endOrphans ends the children of a supervisor that could not.

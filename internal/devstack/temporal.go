@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -58,9 +57,8 @@ func (s *Stack) temporal() *service {
 }
 
 func (s *Stack) temporalOptions() client.Options {
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	return client.Options{
-		HostPort: loopback(s.state.Ports[Temporal]), Logger: log.NewStructuredLogger(quiet),
+		HostPort: loopback(s.state.Ports[Temporal]), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	}
 }
 

@@ -141,7 +141,7 @@ func (f Files) ReadEntries(ctx context.Context, first, n int) ([]importing.Entry
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // read to its end or given up
+	defer r.Close()
 	raw := make([]byte, n*importing.EntrySize)
 	if _, err := io.ReadFull(r, raw); err != nil {
 		return nil, fmt.Errorf("read entries: %w", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/importing"
+	"github.com/kloyst/kloyst-core/internal/domain/quotation"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/waba"
 	"github.com/kloyst/kloyst-core/internal/errs"
@@ -36,6 +37,11 @@ func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 		return r.signalWithStart(ctx, v, workflows.SignalSettle, starting{
 			id: workflows.SettlementID(v), summary: "Settlement of webhooks", workflow: workflows.Settlement,
 			input: workflows.SettlementInput{Vendor: v},
+		})
+	case "quotation.issued":
+		return r.start(ctx, v, starting{
+			id: workflows.QuotationID(v, e.Subject), summary: "Quotation document", workflow: workflows.QuotationPDF,
+			input: workflows.QuotationPDFInput{Vendor: v, Quotation: quotation.ID(e.Subject)},
 		})
 	case "waba.template_sync":
 		return r.signalWithStart(ctx, v, workflows.SignalSync, starting{

@@ -7,6 +7,7 @@ import (
 	_ "embed" // the Latin fonts below
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"unicode"
 
@@ -57,8 +58,8 @@ type Renderer struct {
 }
 
 // New returns a renderer that finds the fonts of other scripts in fontDir (Debian's
-// fonts-noto-core puts them in /usr/share/fonts/truetype/noto). Without them, text in
-// those scripts comes out as empty boxes.
+// fonts-noto-core puts them in /usr/share/fonts/truetype/noto). A letter that no font
+// has comes out as the replacement character.
 //
 // Errors: pdf.fonts.
 func New(fontDir string) (*Renderer, error) {
@@ -134,17 +135,27 @@ func (r *Renderer) rich(text string, i ink) *canvas.RichText {
 		return faces[f]
 	}
 	out := canvas.NewRichText(face(r.base(i.bold)))
-	start, current := 0, (*canvas.Font)(nil)
-	for at, c := range text {
+	var run strings.Builder
+	var current *canvas.Font
+	for _, c := range text {
 		f := r.fontFor(c, i.bold, current)
+		if f.GlyphIndex(c) == 0 {
+			switch {
+			case unicode.IsControl(c):
+				continue
+			case !unicode.Is(unicode.Cf, c): // joiners shape without a glyph of their own
+				f, c = r.base(i.bold), unicode.ReplacementChar
+			}
+		}
 		if current != nil && f != current {
-			out.WriteFace(face(current), text[start:at])
-			start = at
+			out.WriteFace(face(current), run.String())
+			run.Reset()
 		}
 		current = f
+		run.WriteRune(c)
 	}
 	if current != nil {
-		out.WriteFace(face(current), text[start:])
+		out.WriteFace(face(current), run.String())
 	}
 	return out
 }

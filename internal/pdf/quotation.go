@@ -34,15 +34,19 @@ var ( //nolint:gochecknoglobals // constants in all but kind
 	inkHead   = ink{size: 7, bold: true, fill: colourWhite}
 )
 
-// Where the table's columns end (right-aligned) or begin, from the left margin.
-const (
-	columnCountry  = 9.0
-	columnMessages = 76.0
-	columnRate     = 96.0
-	columnAmount   = 119.0
-	columnFee      = 138.0
-	columnTax      = 154.0
-	columnTotal    = content - 3
+// column is one right-aligned column of the table: where it ends, from the left margin,
+// and how wide what stands in it may be.
+type column struct{ end, wide float64 }
+
+// The table's columns. Amounts of crores fit; larger ones get smaller letters.
+var ( //nolint:gochecknoglobals // constants in all but kind
+	columnCountry  = 9.0 // its beginning
+	columnMessages = column{71, 17}
+	columnRate     = column{88, 15}
+	columnAmount   = column{111, 21}
+	columnFee      = column{130, 17}
+	columnTax      = column{148, 16}
+	columnTotal    = column{content - 3, 21}
 )
 
 // The table's measures: a row, its head, and where a page's rows must end.
@@ -214,13 +218,13 @@ func (d *offerSheet) tableHead(y float64) float64 {
 	d.text(margin+3, base, "#", inkHead, canvas.Left)
 	d.text(margin+columnCountry, base, "Country", inkHead, canvas.Left)
 	for _, c := range []struct {
-		at   float64
+		column
 		name string
 	}{
 		{columnMessages, "Messages"}, {columnRate, "Rate"}, {columnAmount, "Charges"}, {columnFee, "Service fee"},
 		{columnTax, d.taxLabel("Tax")}, {columnTotal, "Amount"},
 	} {
-		d.text(margin+c.at, base, c.name, d.fit(c.name, inkHead, 19), canvas.Right)
+		d.text(margin+c.end, base, c.name, d.fit(c.name, inkHead, c.wide), canvas.Right)
 	}
 	return y + headHeight
 }
@@ -244,10 +248,10 @@ func (d *offerSheet) row(y float64, n int, item pricing.Item) {
 		market = "Country rate"
 	}
 	d.text(margin+3, base, strconv.Itoa(n), inkSmall, canvas.Left)
-	d.text(margin+columnCountry, base, country, d.fit(country, inkStrong, 48), canvas.Left)
+	d.text(margin+columnCountry, base, country, d.fit(country, inkStrong, 43), canvas.Left)
 	d.text(margin+columnCountry, base+3.2, market, ink{size: 6.2, fill: colourMuted}, canvas.Left)
 	for _, c := range []struct {
-		at   float64
+		column
 		text string
 		ink  ink
 	}{
@@ -258,7 +262,7 @@ func (d *offerSheet) row(y float64, n int, item pricing.Item) {
 		{columnTax, d.currency.FormatRounded(item.Tax), inkBody},
 		{columnTotal, d.currency.FormatRounded(item.Total), inkStrong},
 	} {
-		d.text(margin+c.at, base+1.2, c.text, d.fit(c.text, c.ink, 22), canvas.Right)
+		d.text(margin+c.end, base+1.2, c.text, d.fit(c.text, c.ink, c.wide), canvas.Right)
 	}
 }
 
@@ -272,17 +276,17 @@ func (d *offerSheet) totals(y float64) float64 {
 	y += 3
 	for _, l := range lines {
 		d.text(left, y+2, l[0], inkBody, canvas.Left)
-		d.text(margin+columnTotal, y+2, l[1], inkBody, canvas.Right)
+		d.text(margin+columnTotal.end, y+2, l[1], inkBody, canvas.Right)
 		y += 5.6
 	}
 	y += 0.6
 	d.box(left-4, y, pageWidth-margin-left+4, 10, 1.2, colourAccent)
 	d.text(left, y+6.6, "Total payable", ink{size: 10, bold: true, fill: colourWhite}, canvas.Left)
 	total := d.currency.FormatRounded(d.q.Total)
-	d.text(margin+columnTotal, y+6.6, total, d.fit(total, ink{size: 11, bold: true, fill: colourWhite}, 48), canvas.Right)
+	d.text(margin+columnTotal.end, y+6.6, total, d.fit(total, ink{size: 11, bold: true, fill: colourWhite}, 48), canvas.Right)
 	y += 14.5
 	exact := "Held from the wallet, exactly: " + d.currency.Format(d.q.Total)
-	d.text(margin+columnTotal, y, exact, ink{size: 6.5, fill: colourMuted}, canvas.Right)
+	d.text(margin+columnTotal.end, y, exact, ink{size: 6.5, fill: colourMuted}, canvas.Right)
 	return y + 6
 }
 

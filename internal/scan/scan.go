@@ -17,8 +17,6 @@ import (
 )
 
 // The failures of a scan.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	// ErrUnavailable is retryable: clamd is down, slow or confused. Nothing was decided.
 	ErrUnavailable = errs.New(errs.Unavailable, "scan.unavailable", "the virus scanner does not answer: try again shortly")
@@ -147,7 +145,7 @@ func (c *Clamd) Ping(ctx context.Context) error {
 	if err != nil {
 		return ErrUnavailable.With(err)
 	}
-	defer conn.Close() //nolint:errcheck // a health check keeps nothing
+	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
 		return ErrUnavailable.With(err)
 	}

@@ -93,14 +93,20 @@ SELECT count(*) FROM (
     WHERE t.vendor_id = @vendor_id GROUP BY t.id HAVING COALESCE(sum(e.amount_micros), 1) <> 0) x;
 
 -- name: LedgerUncharged
--- Captured less refunded by the ledger, against what the messages say, by campaign;
--- campaign-level lines are charged apart, under their own reference.
+-- What the ledger earned by sending, against what the messages say, by campaign. Lines of
+-- the campaign as a whole are charged under a reference of their own. A message that was
+-- delivered after its refund was earned once more, at the platform's loss, as soon as its
+-- settlement is worked off.
 SELECT COALESCE(sum(abs(x.ledger_micros - x.messages_micros)), 0)::bigint FROM (
     SELECT c.id,
            COALESCE((SELECT sum(CASE WHEN t.kind = 'REFUND' THEN -e.amount_micros ELSE e.amount_micros END)
                      FROM ledger_transactions t JOIN ledger_entries e ON e.vendor_id = t.vendor_id AND e.transaction_id = t.id
-                     WHERE t.vendor_id = c.vendor_id AND t.campaign_id = c.id AND t.kind IN ('CAPTURE', 'REFUND')
+                     WHERE t.vendor_id = c.vendor_id AND t.campaign_id = c.id AND t.kind IN ('CAPTURE', 'REFUND', 'LOSS')
                        AND t.reference <> 'fees/' || c.id AND e.amount_micros > 0), 0) AS ledger_micros,
-           COALESCE((SELECT sum(a.captured_micros - a.refunded_micros) FROM message_attempts a
+           COALESCE((SELECT sum(a.captured_micros - CASE WHEN a.status IN ('SENT', 'DELIVERED', 'READ') AND NOT EXISTS (
+                                    SELECT 1 FROM settlements s WHERE s.vendor_id = a.vendor_id AND s.message_id = a.message_id
+                                      AND s.attempt = a.attempt AND s.month = a.month)
+                                THEN 0 ELSE a.refunded_micros END)
+                     FROM message_attempts a
                      WHERE a.vendor_id = c.vendor_id AND a.month = c.month AND a.campaign_id = c.id), 0) AS messages_micros
     FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.month IS NOT NULL) x;

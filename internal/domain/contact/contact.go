@@ -21,7 +21,7 @@ type (
 )
 
 // ErrNotFound is the answer for absent and for not yours alike.
-var ErrNotFound = errs.New(errs.NotFound, "contact.not_found", "no such contact") //nolint:gochecknoglobals // sentinel
+var ErrNotFound = errs.New(errs.NotFound, "contact.not_found", "no such contact")
 
 // Limits of what one contact may carry. They are ours: generous for people, small
 // enough that a page of contacts stays a page.

@@ -68,7 +68,7 @@ func MarkDuplicates(entries []Entry) {
 	order := make([]int32, 0, len(entries))
 	for i := range entries {
 		if entries[i].Fault == NoFault {
-			order = append(order, int32(i)) //nolint:gosec // bounded by DefaultMaxRows
+			order = append(order, int32(i))
 		}
 	}
 	slices.SortFunc(order, func(a, b int32) int {

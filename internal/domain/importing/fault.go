@@ -53,10 +53,10 @@ func faultTexts(f Fault) (code, text string) {
 		return "row.duplicate", "the same number is in an earlier row"
 	case FaultSuppressed:
 		return "row.suppressed", "this person has asked not to be written to, or must not be"
-	default:
-	}
-	if e := phoneError(f); e != nil {
+	case FaultEmpty, FaultScientific, FaultNotANumber, FaultSeveral, FaultCountry, FaultTooShort, FaultTooLong, FaultNotAssigned:
+		e := phoneError(f)
 		return e.Code, e.Msg
+	case NoFault:
 	}
 	return "row.invalid", "the row cannot be read"
 }
@@ -77,9 +77,14 @@ type phoneFault struct {
 
 func phoneFaults() []phoneFault {
 	return []phoneFault{
-		{FaultEmpty, phone.ErrEmpty}, {FaultScientific, phone.ErrScientific}, {FaultNotANumber, phone.ErrNotANumber},
-		{FaultSeveral, phone.ErrSeveral}, {FaultCountry, phone.ErrCountry}, {FaultTooShort, phone.ErrTooShort},
-		{FaultTooLong, phone.ErrTooLong}, {FaultNotAssigned, phone.ErrInvalid},
+		{FaultEmpty, phone.ErrEmpty},
+		{FaultScientific, phone.ErrScientific},
+		{FaultNotANumber, phone.ErrNotANumber},
+		{FaultSeveral, phone.ErrSeveral},
+		{FaultCountry, phone.ErrCountry},
+		{FaultTooShort, phone.ErrTooShort},
+		{FaultTooLong, phone.ErrTooLong},
+		{FaultNotAssigned, phone.ErrInvalid},
 	}
 }
 

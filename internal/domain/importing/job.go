@@ -21,8 +21,6 @@ const ChunkRows = 5000
 const DefaultMaxRows = 5_000_000
 
 // The errors of an import that a vendor can meet.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrNotFound       = errs.New(errs.NotFound, "import.not_found", "no such import")
 	ErrEmptyFile      = errs.New(errs.Invalid, "import.empty_file", "the file is empty")

@@ -232,7 +232,8 @@ func (p *Plan) Blame(cells []string, f Fault) (column, value string) {
 				return p.Headers[a.column], p.cell(cells, a.column)
 			}
 		}
-	default: // everything else is about the number
+	case NoFault, FaultEmpty, FaultScientific, FaultNotANumber, FaultSeveral, FaultCountry, FaultTooShort, FaultTooLong,
+		FaultNotAssigned, FaultSkipped, FaultDuplicate, FaultSuppressed: // about the number
 	}
 	return p.Headers[p.phone], p.cell(cells, p.phone)
 }

@@ -12,7 +12,7 @@ const (
 	MaxRecord = 128 << 10
 	// maxQuotedLines is how many lines a quoted cell may span. A quote that never
 	// closes is then taken for a character, so that it cannot swallow the file.
-	maxQuotedLines = 200
+	maxQuotedLines = 100
 )
 
 // Records returns a split function for bufio.Scanner that yields one record a token,

@@ -26,7 +26,7 @@ func records(t require.TestingT, text string, delim byte) (recs []string, starts
 		}
 		return n, rec, err
 	})
-	for sc.Scan() { //nolint:revive // the split function collects
+	for sc.Scan() {
 	}
 	require.NoError(t, sc.Err())
 	require.Equal(t, len(text), pos)

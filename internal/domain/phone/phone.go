@@ -5,6 +5,7 @@
 package phone
 
 import (
+	"errors"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -23,8 +24,6 @@ type Number struct {
 }
 
 // Why a cell holds no number. The messages are shown to vendors and never repeat the cell.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrEmpty      = errs.New(errs.Invalid, "phone.empty", "the cell is empty")
 	ErrScientific = errs.New(errs.Invalid, "phone.scientific_notation",
@@ -116,12 +115,12 @@ func format(n *phonenumbers.PhoneNumber) string {
 }
 
 func reason(err error) error {
-	switch err { //nolint:errorlint // the library returns bare sentinels
-	case phonenumbers.ErrInvalidCountryCode:
+	switch {
+	case errors.Is(err, phonenumbers.ErrInvalidCountryCode):
 		return ErrCountry
-	case phonenumbers.ErrTooShortNSN, phonenumbers.ErrTooShortAfterIDD:
+	case errors.Is(err, phonenumbers.ErrTooShortNSN), errors.Is(err, phonenumbers.ErrTooShortAfterIDD):
 		return ErrTooShort
-	case phonenumbers.ErrNumTooLong:
+	case errors.Is(err, phonenumbers.ErrNumTooLong):
 		return ErrTooLong
 	}
 	return ErrNotANumber

@@ -50,34 +50,34 @@ type DB struct {
 	// SuperURL is the superuser's: row-level security does not hold for it.
 	SuperURL string
 
-	t     testing.TB
+	tb    testing.TB
 	mu    sync.Mutex
 	pools map[string]*pgxpool.Pool
 }
 
-// New clones the migrated template for t. Without KLOYST_TEST_DATABASE_URL, the URL of a superuser,
+// New clones the migrated template for tb. Without KLOYST_TEST_DATABASE_URL, the URL of a superuser,
 // it fails the test.
-func New(t testing.TB) *DB {
-	t.Helper()
-	super := testenv.Get(t, "KLOYST_TEST_DATABASE_URL")
-	ctx := t.Context()
+func New(tb testing.TB) *DB {
+	tb.Helper()
+	super := testenv.Get(tb, "KLOYST_TEST_DATABASE_URL")
+	ctx := tb.Context()
 	conn, err := pgx.Connect(ctx, super)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 
 	template := "kloyst_template_" + migrations.Hash()
-	require.NoError(t, ensureTemplate(ctx, conn, super, template))
+	require.NoError(tb, ensureTemplate(ctx, conn, super, template))
 	name := fmt.Sprintf("kloyst_test_%s_%s", strconv.FormatInt(time.Now().Unix(), 36), strings.ToLower(rand.Text()[:8]))
 	_, err = conn.Exec(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s OWNER %s", name, template, owner))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 
 	db := &DB{
-		Name: name, t: t, pools: map[string]*pgxpool.Pool{}, SuperURL: with(super, "", name),
+		Name: name, tb: tb, pools: map[string]*pgxpool.Pool{}, SuperURL: with(super, "", name),
 		OwnerURL: with(super, owner, name), AppURL: with(super, app, name),
 		WebhookURL: with(super, webhook, name), RelayURL: with(super, relay, name),
 		OperatorURL: with(super, operator, name),
 	}
-	t.Cleanup(func() { db.drop(context.WithoutCancel(ctx), super) })
+	tb.Cleanup(func() { db.drop(context.WithoutCancel(ctx), super) })
 	return db
 }
 
@@ -101,17 +101,17 @@ func (d *DB) Super() *pgxpool.Pool { return d.pool(d.SuperURL) }
 
 // pool opens each pool once, at its first use.
 func (d *DB) pool(dsn string) *pgxpool.Pool {
-	d.t.Helper()
+	d.tb.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if p := d.pools[dsn]; p != nil {
 		return p
 	}
 	cfg, err := pgxpool.ParseConfig(dsn)
-	require.NoError(d.t, err)
+	require.NoError(d.tb, err)
 	cfg.MaxConns = maxConns
-	p, err := pgxpool.NewWithConfig(context.WithoutCancel(d.t.Context()), cfg)
-	require.NoError(d.t, err)
+	p, err := pgxpool.NewWithConfig(context.WithoutCancel(d.tb.Context()), cfg)
+	require.NoError(d.tb, err)
 	d.pools[dsn] = p
 	return p
 }
@@ -124,12 +124,12 @@ func (d *DB) drop(ctx context.Context, super string) {
 	}
 	conn, err := pgx.Connect(ctx, super)
 	if err != nil {
-		d.t.Logf("drop %s: %v", d.Name, err)
+		d.tb.Logf("drop %s: %v", d.Name, err)
 		return
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+d.Name+" WITH (FORCE)"); err != nil {
-		d.t.Logf("drop %s: %v", d.Name, err)
+		d.tb.Logf("drop %s: %v", d.Name, err)
 	}
 }
 

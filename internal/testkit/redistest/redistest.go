@@ -15,15 +15,15 @@ import (
 
 // New returns a client and a prefix that no other test uses. Keys under the prefix are deleted when
 // the test ends. Without KLOYST_TEST_REDIS_URL it fails the test.
-func New(t testing.TB) (*redis.Client, string) {
-	t.Helper()
-	opts, err := redis.ParseURL(testenv.Get(t, "KLOYST_TEST_REDIS_URL"))
-	require.NoError(t, err)
+func New(tb testing.TB) (*redis.Client, string) {
+	tb.Helper()
+	opts, err := redis.ParseURL(testenv.Get(tb, "KLOYST_TEST_REDIS_URL"))
+	require.NoError(tb, err)
 	client := redis.NewClient(opts)
-	require.NoError(t, client.Ping(t.Context()).Err())
+	require.NoError(tb, client.Ping(tb.Context()).Err())
 	prefix := "test:" + strings.ToLower(rand.Text()[:12]) + ":"
-	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
+	tb.Cleanup(func() {
+		ctx := context.WithoutCancel(tb.Context())
 		for it := client.Scan(ctx, 0, prefix+"*", 1000).Iterator(); it.Next(ctx); {
 			_ = client.Del(ctx, it.Val()).Err()
 		}

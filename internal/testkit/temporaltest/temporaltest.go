@@ -3,7 +3,6 @@ package temporaltest
 
 import (
 	"crypto/rand"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -22,7 +21,7 @@ func Options(t testing.TB) client.Options {
 	return client.Options{
 		HostPort:  testenv.Get(t, "KLOYST_TEST_TEMPORAL_ADDRESS"),
 		Namespace: testenv.Get(t, "KLOYST_TEST_TEMPORAL_NAMESPACE"),
-		Logger:    log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))),
+		Logger:    log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	}
 }
 
