@@ -87,7 +87,7 @@ var table = map[int]Code{ //nolint:gochecknoglobals // a constant in all but kin
 	131030: {Class: Recipient, Name: "RECIPIENT_NOT_ALLOWED", Remedy: "A test number writes only to its list of allowed recipients. Add this one to it."},
 	131043: {Class: Recipient, Name: "MESSAGE_EXPIRED", Remedy: "The message could not be delivered before it expired."},
 	131047: {Class: Recipient, Name: "REENGAGEMENT", Remedy: "More than 24 hours have passed since this person wrote. Use a template."},
-	131049: {Class: Later, Name: "ECOSYSTEM_HEALTH", Remedy: "Meta limits marketing to this person, or does not deliver it in their country. It is tried again after a day.", Wait: 24 * time.Hour},
+	131049: {Class: Later, Name: "ECOSYSTEM_HEALTH", Remedy: "Meta limits marketing to this person, or does not deliver it in their country. It is not tried again by itself; wait a day before you write again.", Wait: 24 * time.Hour},
 	131050: {Class: Recipient, Name: "USER_STOPPED_MARKETING", Remedy: "This person has stopped marketing messages from you. They get none until they resume them."},
 	131062: {Class: Recipient, Name: "BSUID_UNSUPPORTED", Remedy: "This kind of message needs the person's phone number."},
 	137000: {Class: Recipient, Name: "IDENTITY_MISMATCH", Remedy: "This person's WhatsApp identity has changed. Confirm it before writing again."},
