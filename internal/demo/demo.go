@@ -465,9 +465,11 @@ func (res *Result) check() error {
 			bad = append(bad, errors.New("does not hold: "+what))
 		}
 	}
+	must(res.Contacts > 0 && res.Messages > 0 && res.Sent > 0, "something was imported and sent")
 	must(res.Contacts == res.Created+res.Updated+res.Unchanged+res.Duplicate+res.Invalid+res.SkippedImport, "contacts = created + updated + unchanged + duplicate + invalid + suppressed")
 	must(res.Messages == res.Sent+res.Rejected+res.Suppressed+res.Cancelled+res.Expired+res.Unconfirmed, "messages = sent + rejected + suppressed + cancelled + expired + unconfirmed")
 	must(res.Sent >= res.Delivered && res.Delivered >= res.Read, "sent >= delivered >= read")
+	must(res.Failed >= res.Rejected && res.Failed-res.Rejected <= res.Sent, "failed = rejected + failed after acceptance")
 	must(res.Unknown == 0, "unknown = 0")
 	must(res.MetaDuplicates == 0, "meta_duplicates = 0")
 	must(res.MetaUnique == res.Sent, "meta_unique = sent")
