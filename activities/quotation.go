@@ -33,7 +33,7 @@ type QuotationPDF struct {
 }
 
 // RenderQuotation draws the quotation, keeps the document under the hash of its bytes,
-// and notes it on the quotation. A repeat makes the same bytes under the same key.
+// and notes it on the quotation. A repeat replaces it by an equal one under the same key.
 func (a *Quotations) RenderQuotation(ctx context.Context, in QuotationRef) (QuotationPDF, error) {
 	if err := a.Store.MoveQuotationPDF(ctx, in.Vendor, in.Quotation, quotation.PDFGenerating, ""); err != nil {
 		return QuotationPDF{}, toTemporal(err)

@@ -145,7 +145,7 @@ func (s *sheet) write(about title, at time.Time, foot func(page int)) ([]byte, e
 var clock = regexp.MustCompile(`/CreationDate ?\(D:\d{14}(Z|[+-]\d{4})\)`) //nolint:gochecknoglobals // a constant in all but kind
 
 // stamp replaces the time of making by the document's own, at the same length, so that
-// the offsets in the file hold and the same document is the same bytes.
+// the offsets in the file hold. What the font library dates inside is left as it is.
 func stamp(file []byte, at time.Time) []byte {
 	return clock.ReplaceAllFunc(file, func(found []byte) []byte {
 		zone := "+0000"

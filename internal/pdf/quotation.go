@@ -56,7 +56,7 @@ const (
 	lowest     = pageHeight - 24
 )
 
-// Quotation draws an offer. The same offer gives the same bytes.
+// Quotation draws an offer. The same offer in the same second gives the same bytes.
 func (r *Renderer) Quotation(o Offer) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
