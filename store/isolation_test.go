@@ -78,6 +78,22 @@ func TestSchema_EveryVendorTableIsBehindItsWall(t *testing.T) {
 	}
 }
 
+// A second index that begins with vendor_id is taken for look-ups by primary key when the
+// planner expects one row a vendor, and then walks all of the vendor's rows.
+func TestSchema_BusyTablesHaveOneIndexThatBeginsWithTheVendor(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	rows, err := db.Super().Query(t.Context(), `
+		SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+		WHERE a.attname = 'vendor_id' AND NOT i.indisprimary AND c.relname IN ('message_logs', 'message_attempts', 'outbox_events',
+			'unknown_attempts', 'settlements', 'contact_labels', 'contact_identities')`)
+	require.NoError(t, err)
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.Empty(t, found)
+}
+
 func TestRoles_CannotBypassTheWall(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
