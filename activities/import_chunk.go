@@ -175,13 +175,7 @@ func (c *chunkRun) walk(ctx context.Context, visit func(row int, cells []string)
 }
 
 func (c *chunkRun) reject(row int, column, value string, f importing.Fault, firstRow int) {
-	count := &c.counts.Invalid
-	if f == importing.FaultDuplicate {
-		count = &c.counts.Duplicate
-	} else if f == importing.FaultSuppressed {
-		count = &c.counts.Suppressed
-	}
-	*count++
+	c.counts = c.counts.Reject(f)
 	c.errors = append(c.errors, importing.NewRowError(row, column, value, f, firstRow))
 }
 

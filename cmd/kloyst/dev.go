@@ -153,8 +153,11 @@ func (c *devDownCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.Purge {
-		return devstack.Purge(dir)
+		if err := devstack.Purge(dir); err != nil {
+			return err
+		}
 	}
+	fmt.Fprintln(os.Stdout, "stopped")
 	return nil
 }
 
@@ -315,7 +318,7 @@ func (c *devExecCmd) Run(ctx context.Context) error {
 		if c.Dir, err = os.MkdirTemp(parent, "exec-"); err != nil {
 			return fmt.Errorf("dev exec: %w", err)
 		}
-		_ = os.Chmod(c.Dir, 0o755) //nolint:gosec // PostgreSQL's user must pass; secrets are 0600
+		_ = os.Chmod(c.Dir, 0o755)
 		c.Throwaway = true
 	}
 	opts, err := c.options()
@@ -325,7 +328,7 @@ func (c *devExecCmd) Run(ctx context.Context) error {
 	opts.Progress = progress(os.Stderr, time.Now())
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the caller's own program
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Environ(), os.Stdin, os.Stdout, os.Stderr

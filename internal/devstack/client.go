@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -53,13 +54,16 @@ func Up(ctx context.Context, dir string, self []string, onChange func(service st
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start stack: %w", err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // run.json and the log tell more than its exit status
+		close(exited)
+	}()
 	return follow(ctx, dir, cmd.Process, exited, onChange)
 }
 
 // follow reads run.json until the new supervisor's stack is healthy or has failed.
-func follow(ctx context.Context, dir string, supervisor *os.Process, exited <-chan error,
+func follow(ctx context.Context, dir string, supervisor *os.Process, exited <-chan struct{},
 	onChange func(string, ServiceState),
 ) (*State, error) {
 	seen := map[string]ServiceState{}
@@ -154,8 +158,10 @@ func Purge(dir string) error {
 		if err := os.RemoveAll(d); err != nil {
 			return fmt.Errorf("purge stack: %w", err)
 		}
-		if parent := filepath.Dir(d); parent != filepath.Join(dir, "data") {
-			_ = os.Remove(parent) // ours, and empty with the last of its folders
+		if parent := filepath.Dir(d); strings.HasPrefix(filepath.Base(parent), outsidePrefix) {
+			if err := os.RemoveAll(parent); err != nil {
+				return fmt.Errorf("purge stack: %w", err)
+			}
 		}
 	}
 	return os.RemoveAll(dir)

@@ -109,16 +109,47 @@ func (s *Stack) dataDir(name string, a *account) (string, error) {
 	return dir, s.state.save()
 }
 
+// Folders outside a stack's own begin with outsidePrefix and name their stack in ownerFile.
+const (
+	outsidePrefix = "kloyst-stack-"
+	ownerFile     = "stack"
+)
+
+// outsideDirs are where such folders may lie.
+func outsideDirs() []string { return []string{os.TempDir(), "/var/tmp", "/tmp"} }
+
+// sweepOutside removes the outside folders of stacks whose own folder is gone: a deleted checkout
+// or temporary directory.
+func sweepOutside() {
+	for _, tmp := range outsideDirs() {
+		found, _ := filepath.Glob(filepath.Join(tmp, outsidePrefix+"*")) // the pattern is valid
+		for _, dir := range found {
+			fi, err := os.Lstat(dir)
+			if err != nil || !fi.IsDir() {
+				continue
+			}
+			st, ok := fi.Sys().(*syscall.Stat_t)
+			owner, err := os.ReadFile(filepath.Join(dir, ownerFile))
+			if err != nil || !ok || int(st.Uid) != os.Geteuid() {
+				continue
+			}
+			if _, err := os.Stat(string(owner)); errors.Is(err, fs.ErrNotExist) {
+				_ = os.RemoveAll(dir)
+			}
+		}
+	}
+}
+
 // outsideDir makes this stack's folder under the system's temporary directory. Its name follows
 // from the stack's folder, and its owner is checked, since anyone may write there.
 func (s *Stack) outsideDir(a *account) (string, error) {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(s.opts.Dir))
-	for _, tmp := range []string{os.TempDir(), "/var/tmp", "/tmp"} {
+	for _, tmp := range outsideDirs() {
 		if !a.canEnter(tmp) {
 			continue
 		}
-		dir := filepath.Join(tmp, fmt.Sprintf("kloyst-stack-%x", h.Sum64()))
+		dir := filepath.Join(tmp, fmt.Sprintf("%s%x", outsidePrefix, h.Sum64()))
 		if err := os.Mkdir(dir, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", fmt.Errorf("data folder: %w", err)
 		}
@@ -131,6 +162,9 @@ func (s *Stack) outsideDir(a *account) (string, error) {
 			return "", fmt.Errorf("data folder: %s belongs to another user: remove it", dir)
 		}
 		if err := os.Chmod(dir, 0o711); err != nil { // past the umask, on a folder of our own
+			return "", fmt.Errorf("data folder: %w", err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ownerFile), []byte(s.opts.Dir), 0o600); err != nil {
 			return "", fmt.Errorf("data folder: %w", err)
 		}
 		return dir, nil

@@ -142,7 +142,6 @@ func (s *Stack) initdb(ctx context.Context, bin, data string, who *account) erro
 			return fmt.Errorf("initdb: %w", err)
 		}
 	}
-	//nolint:gosec // a program this package found
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"),
 		"-D", fresh, "--username=postgres", "--auth=scram-sha-256", "--pwfile="+pw,
 		"--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums", "--no-sync")
@@ -166,7 +165,7 @@ func (s *Stack) initdb(ctx context.Context, bin, data string, who *account) erro
 // deals with a pid that is free.
 func clearPostmaster(data string) error {
 	path := filepath.Join(data, "postmaster.pid")
-	raw, err := os.ReadFile(path) //nolint:gosec // of this stack
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil //nolint:nilerr // none: a clean stop
 	}
@@ -175,8 +174,8 @@ func clearPostmaster(data string) error {
 	if err != nil || pid <= 0 {
 		return os.Remove(path)
 	}
-	proc, err := identify(pid)
-	if err != nil || !proc.Alive() {
+	proc, _ := identify(pid) // of no process: not alive
+	if !proc.Alive() {
 		return nil
 	}
 	cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

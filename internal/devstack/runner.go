@@ -3,7 +3,6 @@ package devstack
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -72,24 +71,22 @@ func (r *runner) giveUp(err error) {
 // run is the service's life: wait for what it needs, start, restart, until halt.
 func (r *runner) run() {
 	defer close(r.stopped)
-	for _, need := range r.svc.needs {
-		select {
-		case <-r.stack.runners[need].healthy:
-		case <-r.ctx.Done():
-			r.set(Stopped)
-			return
-		}
+	if !r.awaitNeeds() {
+		r.set(Stopped)
+		return
 	}
 	if r.svc.prepare != nil {
-		if err := r.svc.prepare(r.ctx); err != nil && r.ctx.Err() == nil {
-			r.giveUp(err)
+		if err := r.svc.prepare(r.ctx); err != nil {
+			if r.ctx.Err() == nil {
+				r.giveUp(err)
+			}
 			return
 		}
 	}
 	backoff := minBackoff
 	for attempt := 1; ; attempt++ {
 		began := time.Now()
-		err := r.once1()
+		err := r.runOnce()
 		if r.ctx.Err() != nil {
 			r.set(Stopped)
 			return
@@ -107,7 +104,7 @@ func (r *runner) run() {
 			backoff = minBackoff
 		}
 		r.stack.setState(r.svc.name, func(st *ServiceState) {
-			st.Status, st.Error = Restarting, errText(err)
+			st.Status, st.Error = Restarting, err.Error()
 			st.Restarts++
 		})
 		select {
@@ -116,6 +113,18 @@ func (r *runner) run() {
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}
+}
+
+// awaitNeeds waits for the services this one needs; false means that it was halted meanwhile.
+func (r *runner) awaitNeeds() bool {
+	for _, need := range r.svc.needs {
+		select {
+		case <-r.stack.runner(need).healthy:
+		case <-r.ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func (r *runner) set(status Status) {
@@ -131,8 +140,8 @@ func (r *runner) wasHealthy() bool {
 	}
 }
 
-// once1 runs the child once, from its start to its end.
-func (r *runner) once1() error {
+// runOnce runs the child once, from its start to its end.
+func (r *runner) runOnce() error {
 	cmd, err := r.build()
 	if err != nil {
 		return err
@@ -149,17 +158,17 @@ func (r *runner) once1() error {
 	proc, _ := identify(cmd.Process.Pid) // our own unreaped child: it cannot be gone
 	r.stack.setState(r.svc.name, func(st *ServiceState) { st.Proc, st.Status = proc, Starting })
 
-	exited := make(chan error, 1)
+	exited := make(chan struct{})
 	go func() {
-		err := cmd.Wait()
+		_ = cmd.Wait() // cmd.ProcessState tells how it ended
 		// What it forked itself must not keep its port: the group is killed with its leader.
 		_ = syscall.Kill(-proc.Pid, syscall.SIGKILL)
-		exited <- err
+		close(exited)
 	}()
 	if r.svc.oneOff {
 		return r.await(cmd, exited)
 	}
-	if err := r.becomeHealthy(exited); err != nil {
+	if err := r.becomeHealthy(cmd, exited); err != nil {
 		r.terminate(proc, exited)
 		return err
 	}
@@ -167,11 +176,10 @@ func (r *runner) once1() error {
 }
 
 // await waits for the child's end, or ends it when the runner is halted.
-func (r *runner) await(cmd *exec.Cmd, exited chan error) error {
+func (r *runner) await(cmd *exec.Cmd, exited <-chan struct{}) error {
 	select {
-	case err := <-exited:
-		exited <- err
-		if err == nil && r.svc.oneOff {
+	case <-exited:
+		if r.svc.oneOff && cmd.ProcessState.Success() {
 			return nil
 		}
 		return fmt.Errorf("%s ended by itself: %v", r.svc.name, cmd.ProcessState)
@@ -185,7 +193,7 @@ func (r *runner) await(cmd *exec.Cmd, exited chan error) error {
 }
 
 // terminate ends a child and waits until it is reaped.
-func (r *runner) terminate(proc Proc, exited chan error) {
+func (r *runner) terminate(proc Proc, exited <-chan struct{}) {
 	select {
 	case <-exited: // its number may belong to another process by now
 		return
@@ -201,15 +209,14 @@ func (r *runner) terminate(proc Proc, exited chan error) {
 }
 
 // becomeHealthy probes the child until it answers, ends, or its time is up.
-func (r *runner) becomeHealthy(exited chan error) error {
+func (r *runner) becomeHealthy(cmd *exec.Cmd, exited <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(r.ctx, r.svc.within)
 	defer cancel()
 	var last error
 	for {
 		select {
-		case err := <-exited:
-			exited <- err
-			return fmt.Errorf("%s ended before it was healthy: %s", r.svc.name, errText(err))
+		case <-exited:
+			return fmt.Errorf("%s ended before it was healthy: %v", r.svc.name, cmd.ProcessState)
 		case <-ctx.Done():
 			return fmt.Errorf("%s was not healthy within %s: %w", r.svc.name, r.svc.within, last)
 		case <-time.After(50 * time.Millisecond):
@@ -265,6 +272,19 @@ func (s *Stack) logPath(name string) string { return LogPath(s.opts.Dir, name) }
 // LogPath is the file that holds what a service wrote to its standard output and error.
 func LogPath(dir, service string) string { return filepath.Join(dir, "logs", service+".log") }
 
+// longLog is the size from which a log is put aside at the next start, replacing the one put aside
+// before it.
+const longLog = 32 << 20
+
+func shortenLogs(dir string) {
+	found, _ := filepath.Glob(LogPath(dir, "*")) // the pattern is valid
+	for _, path := range found {
+		if fi, err := os.Stat(path); err == nil && fi.Size() > longLog {
+			_ = os.Rename(path, path+".old") // else it goes on growing: no reason not to start
+		}
+	}
+}
+
 // withLog adds the last lines of the service's log to an error.
 func (r *runner) withLog(err error) error {
 	path := r.stack.logPath(r.svc.name)
@@ -287,16 +307,4 @@ func lastLines(path string, n int) string {
 	_, _ = buf.ReadFrom(f)
 	lines := strings.Split(strings.TrimRight(buf.String(), "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
-}
-
-func errText(err error) string {
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return "exit status 0"
-	case errors.As(err, &exit):
-		return exit.String()
-	default:
-		return err.Error()
-	}
 }

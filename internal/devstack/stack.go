@@ -51,10 +51,10 @@ type Stack struct {
 	spawn    *spawner
 	lock     *os.File
 	services []*service
-	runners  map[string]*runner
 
-	mu    sync.Mutex
-	state *State
+	mu      sync.Mutex
+	state   *State
+	runners map[string]*runner
 }
 
 // Start brings the services up and returns when all are healthy. The caller must call Stop; should
@@ -100,6 +100,8 @@ func newStack(opts Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	shortenLogs(dir)
+	sweepOutside()
 	s := &Stack{opts: opts, lock: lock, runners: map[string]*runner{}}
 	if err := s.plan(); err != nil {
 		_ = lock.Close()
@@ -165,14 +167,16 @@ func (s *Stack) start(ctx context.Context) error {
 			return err
 		}
 	}
+	s.mu.Lock()
 	for _, v := range s.services {
 		s.runners[v.name] = newRunner(s, v)
 	}
+	s.mu.Unlock()
 	for _, v := range s.services {
-		go s.runners[v.name].run()
+		go s.runner(v.name).run()
 	}
 	for _, v := range s.services {
-		if err := s.firstFailure(ctx, s.runners[v.name]); err != nil {
+		if err := s.firstFailure(ctx, s.runner(v.name)); err != nil {
 			return err
 		}
 	}
@@ -180,6 +184,13 @@ func (s *Stack) start(ctx context.Context) error {
 	defer s.mu.Unlock()
 	s.state.Ready = true
 	return s.state.save()
+}
+
+// runner returns the keeper of a service, nil for one that is not part of the stack.
+func (s *Stack) runner(name string) *runner {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runners[name]
 }
 
 // firstFailure waits for r to get healthy, and gives up as soon as any service is given up.
@@ -193,8 +204,8 @@ func (s *Stack) firstFailure(ctx context.Context, r *runner) error {
 		case <-ctx.Done():
 			return fmt.Errorf("start stack: %w", context.Cause(ctx))
 		case <-tick.C:
-			for _, other := range s.runners {
-				if err := other.failure(); err != nil {
+			for _, v := range s.services {
+				if err := s.runner(v.name).failure(); err != nil {
 					return err
 				}
 			}
@@ -226,7 +237,7 @@ func (s *Stack) Stop() {
 		}
 		var wg sync.WaitGroup
 		for _, v := range wave {
-			if r := s.runners[v.name]; r != nil {
+			if r := s.runner(v.name); r != nil {
 				wg.Go(r.halt)
 			}
 		}
@@ -302,8 +313,8 @@ func (s *Stack) Kill(name string, sig syscall.Signal) error {
 
 // StopService ends one service and leaves it stopped until StartService.
 func (s *Stack) StopService(name string) error {
-	r, ok := s.runners[name]
-	if !ok {
+	r := s.runner(name)
+	if r == nil {
 		return fmt.Errorf("stop %s: no such service in this stack", name)
 	}
 	r.halt()
@@ -312,13 +323,15 @@ func (s *Stack) StopService(name string) error {
 
 // StartService starts a service that StopService ended and returns when it is healthy.
 func (s *Stack) StartService(ctx context.Context, name string) error {
-	old, ok := s.runners[name]
-	if !ok {
+	old := s.runner(name)
+	if old == nil {
 		return fmt.Errorf("start %s: no such service in this stack", name)
 	}
 	old.halt()
 	r := newRunner(s, old.svc)
+	s.mu.Lock()
 	s.runners[name] = r
+	s.mu.Unlock()
 	go r.run()
 	return s.firstFailure(ctx, r)
 }

@@ -24,6 +24,9 @@ type Options struct {
 	// values mean the machine itself, `apt-get` and `go`. Tests set them.
 	Sysroot, AptGet, Go string
 
+	// Unprivileged has set-up behave as without root. Tests set it; real users are asked of the system.
+	Unprivileged bool
+
 	// TemporalBin names an installed Temporal CLI; then none is built.
 	TemporalBin string
 }
@@ -84,7 +87,7 @@ func indent(s string) string {
 
 // run runs a program, shows that it is still at it every half minute, and returns what it wrote.
 func (o Options) run(ctx context.Context, what, dir string, env []string, argv ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // programs this package names
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = dir, append(append([]string{}, o.Environ...), env...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out

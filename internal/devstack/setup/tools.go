@@ -60,7 +60,7 @@ func Tools(ctx context.Context, o Options, names ...string) error {
 
 func (o Options) build(ctx context.Context, name string, t tool) error {
 	bin := filepath.Join(o.Root, ".stack", "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil { //nolint:gosec // programs for all
+	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return fmt.Errorf("build %s: %w", name, err)
 	}
 	own := t.module == "."
@@ -70,7 +70,7 @@ func (o Options) build(ctx context.Context, name string, t tool) error {
 		if mark, err = o.mark(t); err != nil {
 			return fmt.Errorf("build %s: %w", name, err)
 		}
-		have, err := os.ReadFile(stamp) //nolint:gosec // written below
+		have, err := os.ReadFile(stamp)
 		_, missing := os.Stat(filepath.Join(bin, name))
 		if err == nil && missing == nil && string(have) == mark {
 			return nil
@@ -93,7 +93,7 @@ func (o Options) build(ctx context.Context, name string, t tool) error {
 	if own {
 		return nil
 	}
-	return os.WriteFile(stamp, []byte(mark), 0o644) //nolint:gosec // no secret
+	return os.WriteFile(stamp, []byte(mark), 0o644)
 }
 
 // mark names what a tool was built from: its module's pins and the package.
@@ -115,7 +115,7 @@ func (o Options) goError(ctx context.Context, name string, err error, out string
 		return fmt.Errorf("build %s: %w\n%s", name, err, indent(lastLines(out, 25)))
 	}
 	proxy := "its default"
-	cmd := exec.CommandContext(ctx, o.Go, "env", "GOPROXY") //nolint:gosec // the Go command
+	cmd := exec.CommandContext(ctx, o.Go, "env", "GOPROXY")
 	cmd.Env = o.Environ
 	if raw, err := cmd.Output(); err == nil {
 		proxy = strings.TrimSpace(string(raw))

@@ -180,6 +180,17 @@ func (c Counts) Add(o Counts) Counts {
 	}
 }
 
+// Reject counts one more row that writes nothing.
+func (c Counts) Reject(f Fault) Counts {
+	if f == FaultDuplicate {
+		return c.Add(Counts{Duplicate: 1})
+	}
+	if f == FaultSuppressed {
+		return c.Add(Counts{Suppressed: 1})
+	}
+	return c.Add(Counts{Invalid: 1})
+}
+
 // Outcome is the final state of an import whose rows are all counted: COMPLETED when
 // none was invalid, FAILED when all were, PARTIAL_SUCCESS between.
 func (c Counts) Outcome() Status {

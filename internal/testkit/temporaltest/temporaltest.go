@@ -16,20 +16,20 @@ import (
 
 // Options are the client's options for the test server and its namespace, without logs. Without
 // KLOYST_TEST_TEMPORAL_ADDRESS the test fails.
-func Options(t testing.TB) client.Options {
-	t.Helper()
+func Options(tb testing.TB) client.Options {
+	tb.Helper()
 	return client.Options{
-		HostPort:  testenv.Get(t, "KLOYST_TEST_TEMPORAL_ADDRESS"),
-		Namespace: testenv.Get(t, "KLOYST_TEST_TEMPORAL_NAMESPACE"),
+		HostPort:  testenv.Get(tb, "KLOYST_TEST_TEMPORAL_ADDRESS"),
+		Namespace: testenv.Get(tb, "KLOYST_TEST_TEMPORAL_NAMESPACE"),
 		Logger:    log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	}
 }
 
 // New returns a client and a suffix for task queues and workflow ids that no other test uses.
-func New(t testing.TB) (client.Client, string) {
-	t.Helper()
-	c, err := client.DialContext(t.Context(), Options(t))
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
+func New(tb testing.TB) (client.Client, string) {
+	tb.Helper()
+	c, err := client.DialContext(tb.Context(), Options(tb))
+	require.NoError(tb, err)
+	tb.Cleanup(c.Close)
 	return c, strings.ToLower(rand.Text()[:12])
 }
