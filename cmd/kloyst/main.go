@@ -20,8 +20,11 @@ import (
 
 // verbs are the operator's commands.
 type verbs struct {
-	Serve    serveCmd    `cmd:"" default:"1" help:"Run the mode named by SERVICE_TYPE."`
-	Migrate  migrateCmd  `cmd:"" help:"Apply missing migrations to DATABASE_URL."`
+	Serve   serveCmd   `cmd:"" default:"1" help:"Run the mode named by SERVICE_TYPE."`
+	Migrate migrateCmd `cmd:"" help:"Apply missing migrations to DATABASE_URL."`
+
+	TemporalBootstrap temporalBootstrapCmd `cmd:"" help:"Make Temporal's namespace and search attributes where they are missing."`
+
 	RateCard rateCardCmd `cmd:"" help:"Prices: load, list, fees, taxes."`
 	Wallet   walletCmd   `cmd:"" help:"Wallets: top-up, reconcile."`
 	Campaign campaignCmd `cmd:"" help:"Campaigns: explain, pause, resume, cancel."`
