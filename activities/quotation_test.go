@@ -66,7 +66,7 @@ func TestRenderQuotation(t *testing.T) {
 	s, v, q := issued(t, pgtest.New(t))
 	blobs, err := blob.Open(t.Context(), "file://"+t.TempDir())
 	require.NoError(t, err)
-	defer blobs.Close() //nolint:errcheck // a test's folder
+	defer blobs.Close() // a test's folder
 	renderer, err := pdf.New("/usr/share/fonts/truetype/noto")
 	require.NoError(t, err)
 	act := &activities.Quotations{Store: s, Blobs: blobs, PDF: renderer}

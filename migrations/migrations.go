@@ -31,7 +31,7 @@ func Up(ctx context.Context, url string) (int, error) {
 		return 0, errs.New(errs.Invalid, "migrations.bad_url", "DATABASE_URL is not a Postgres URL")
 	}
 	db := stdlib.OpenDB(*cfg)
-	defer db.Close() //nolint:errcheck // nothing is left to flush
+	defer db.Close() // nothing is left to flush
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
 		return 0, fmt.Errorf("make migration lock: %w", err)

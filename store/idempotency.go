@@ -29,7 +29,7 @@ type Repeat struct{ Answer []byte }
 func (*Repeat) Error() string { return "idempotency: this request was answered before" }
 
 // ErrKeyReused refuses a key that came with another request before.
-var ErrKeyReused = errs.New(errs.Invalid, "idempotency.key_reused", //nolint:gochecknoglobals // sentinel
+var ErrKeyReused = errs.New(errs.Invalid, "idempotency.key_reused",
 	"this Idempotency-Key was used for another request: take a new one")
 
 // inTxOnce is inTx for a method with Once. A concurrent repeat waits for the first to

@@ -53,7 +53,7 @@ func (s *Store) postAllTx(ctx context.Context, tx pgx.Tx, v vendor.ID, ps []wall
 			return 0, err
 		}
 		for i, e := range entries {
-			transactions, lines = append(transactions, p.id), append(lines, int16(i)) //nolint:gosec // two a posting
+			transactions, lines = append(transactions, p.id), append(lines, int16(i)) // two a posting
 			ids, amounts = append(ids, accounts[e.Account].id), append(amounts, int64(e.Amount))
 		}
 	}

@@ -169,7 +169,7 @@ func (s *Store) ListenOutbox(ctx context.Context, ring func()) error {
 	}
 	// The connection listens: it must not serve others afterwards.
 	raw := conn.Hijack()
-	defer raw.Close(context.WithoutCancel(ctx)) //nolint:errcheck // closing is all that is left
+	defer raw.Close(context.WithoutCancel(ctx)) // closing is all that is left
 	if _, err := raw.Exec(ctx, "LISTEN outbox"); err != nil {
 		return classify(err)
 	}

@@ -16,8 +16,6 @@ import (
 
 // ErrRuleExists refuses a second fee or tax rule from the same day on: rules are as
 // immutable as rate cards, and superseded by a later day.
-//
-//nolint:gochecknoglobals // sentinel
 var ErrRuleExists = errs.New(errs.Conflict, "pricing.rule_exists", "another rule begins on that day: choose a later one")
 
 // LoadRateCard stores cards as new immutable versions and returns how many were new: a

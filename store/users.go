@@ -12,8 +12,6 @@ import (
 )
 
 // The errors of users and their tokens. None tells more than a stranger may know.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrUserNotFound = errs.New(errs.NotFound, "user.not_found", "no such user")
 	ErrUserToken    = errs.New(errs.Invalid, "auth.token_used_or_expired", "this link was used or is too old: ask for a new one")

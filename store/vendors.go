@@ -19,7 +19,7 @@ type NewVendor struct {
 }
 
 // ErrEmailTaken refuses a second user with the same e-mail address.
-var ErrEmailTaken = errs.New(errs.Conflict, "auth.email_taken", "this e-mail address has an account already") //nolint:gochecknoglobals // sentinel
+var ErrEmailTaken = errs.New(errs.Conflict, "auth.email_taken", "this e-mail address has an account already")
 
 // CreateVendor makes the vendor v with its owner, keys and empty wallet, and asks for
 // the owner's verification mail, in one transaction. An owner whose e-mail is verified

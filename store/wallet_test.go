@@ -155,7 +155,7 @@ func TestLedger_Stress(t *testing.T) {
 	var wg sync.WaitGroup
 	for worker := range 12 {
 		wg.Go(func() {
-			r := rand.New(rand.NewPCG(7, uint64(worker))) //nolint:gosec // a repeatable mix
+			r := rand.New(rand.NewPCG(7, uint64(worker))) // a repeatable mix
 			for range 60 {
 				var batch []wallet.Posting
 				for range 1 + r.IntN(3) {

@@ -23,7 +23,7 @@ func TestReplay_GoldenHistories(t *testing.T) {
 	require.NoError(t, err)
 	workflows.Register(replayer)
 	for _, name := range files {
-		t.Run(name, func(t *testing.T) { //nolint:paralleltest // one replayer serves all
+		t.Run(name, func(t *testing.T) {
 			f, err := os.Open(name)
 			require.NoError(t, err)
 			defer f.Close()

@@ -32,8 +32,6 @@ type auth struct {
 const refreshTTL = 30 * 24 * time.Hour
 
 // The refusals of a login.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	errCredentials = errs.New(errs.Unauthenticated, "auth.invalid_credentials", "the e-mail address or the password is wrong")
 	errUnverified  = errs.New(errs.Denied, "auth.email_unverified", "confirm your e-mail address first: we sent you a mail")

@@ -138,7 +138,7 @@ func (h *quotations) pdf(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close() //nolint:errcheck // read to its end or not at all
+	defer body.Close() // read to its end or not at all
 	w.Header().Set("Content-Type", "application/pdf")
 	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", q.Number+".pdf"))
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -215,7 +215,7 @@ func (w *world) sim(path, body string, out any) {
 	require.NoError(w.t, err)
 	resp, err := http.DefaultClient.Do(r)
 	require.NoError(w.t, err)
-	defer resp.Body.Close() //nolint:errcheck // read to its end
+	defer resp.Body.Close() // read to its end
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(w.t, err)
 	require.Less(w.t, resp.StatusCode, 300, string(text))

@@ -21,7 +21,7 @@ const MaxJSONBody = 1 << 20
 // maxIdempotencyKey is long enough for two UUIDs and a prefix.
 const maxIdempotencyKey = 255
 
-var errBodyTooLarge = errs.New(errs.TooLarge, "request.too_large", "the request body is over its size limit") //nolint:gochecknoglobals // sentinel
+var errBodyTooLarge = errs.New(errs.TooLarge, "request.too_large", "the request body is over its size limit")
 
 // HandlerFunc is a handler that returns its failure.
 type HandlerFunc func(http.ResponseWriter, *http.Request) error
@@ -101,7 +101,7 @@ func malformed(detail string) error {
 }
 
 // ErrNotFound is the one answer for an id that is absent, not yours, or no id at all.
-var ErrNotFound = errs.New(errs.NotFound, "resource.not_found", "no such resource") //nolint:gochecknoglobals // sentinel
+var ErrNotFound = errs.New(errs.NotFound, "resource.not_found", "no such resource")
 
 // PathID returns the id in the path under name. What is no UUID is not there: the same 404.
 //

@@ -226,7 +226,7 @@ func inputProblem(requestID string, code int, detail string, causes []error) *Pr
 	p := NewProblem(code, "request.invalid", detail)
 	p.RequestID = requestID
 	for _, cause := range causes {
-		if d, ok := cause.(huma.ErrorDetailer); ok { //nolint:errorlint // huma hands them over unwrapped
+		if d, ok := cause.(huma.ErrorDetailer); ok { // huma hands them over unwrapped
 			p.Errors = append(p.Errors, field(d.ErrorDetail()))
 		}
 	}

@@ -21,8 +21,6 @@ type Principal struct {
 }
 
 // The errors of a caller who is not known, or not allowed.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrNoToken = errs.New(errs.Unauthenticated, "auth.token_missing", "send an access token as Authorization: Bearer")
 	ErrToken   = errs.New(errs.Unauthenticated, "auth.token_invalid", "the access token is wrong or expired")

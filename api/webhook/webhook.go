@@ -49,7 +49,6 @@ func New(d Deps) http.Handler {
 	return r
 }
 
-//nolint:gochecknoglobals // sentinels
 var (
 	errSignature = errs.New(errs.Unauthenticated, "webhook.bad_signature", "X-Hub-Signature-256 does not match the body")
 	errToken     = errs.New(errs.Denied, "webhook.bad_verify_token", "hub.verify_token is not the one agreed on")

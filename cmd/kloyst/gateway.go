@@ -21,7 +21,7 @@ import (
 	"github.com/kloyst/kloyst-core/store"
 )
 
-var errBadRedisURL = errors.New("REDIS_URL is not a Redis URL") //nolint:gochecknoglobals // sentinel; redis would print the URL
+var errBadRedisURL = errors.New("REDIS_URL is not a Redis URL") // redis would print the URL
 
 // runGateway wires the vendors' REST API.
 func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
@@ -35,7 +35,7 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 		return errBadRedisURL
 	}
 	cache := redis.NewClient(redisOptions)
-	defer cache.Close() //nolint:errcheck // nothing is left to flush
+	defer cache.Close() // nothing is left to flush
 	ring, err := crypt.NewRing(cfg.Master())
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
-	defer objects.Close() //nolint:errcheck // nothing is left to flush
+	defer objects.Close() // nothing is left to flush
 	graph, err := meta.New(meta.Options{BaseURL: cfg.MetaGraphURL, Version: cfg.MetaGraphVersion, Timeout: cfg.MetaTimeout})
 	if err != nil {
 		return err

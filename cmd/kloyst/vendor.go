@@ -43,9 +43,9 @@ func (vendorLsCmd) Run(ctx context.Context, env *cliEnv) error {
 
 func printVendors(w io.Writer, all []vendor.Vendor) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tNAME\tSTATUS\tPLAN\tREGION\tCURRENCY\tTIME ZONE\tCREATED") //nolint:errcheck // Flush tells
+	fmt.Fprintln(t, "ID\tNAME\tSTATUS\tPLAN\tREGION\tCURRENCY\tTIME ZONE\tCREATED") // Flush tells
 	for _, v := range all {
-		//nolint:errcheck // Flush tells
+		// Flush tells
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.Name, v.Status, v.Plan, v.DefaultRegion, v.Currency,
 			v.TimeZone, v.CreatedAt.Format(time.RFC3339))
 	}

@@ -74,7 +74,7 @@ type walletReconcileCmd struct {
 }
 
 // errDrift makes the command exit with 1.
-var errDrift = errors.New("the ledger does not add up") //nolint:gochecknoglobals // sentinel
+var errDrift = errors.New("the ledger does not add up")
 
 // Run checks the wallets, and prints what does not add up.
 func (c walletReconcileCmd) Run(ctx context.Context, env *cliEnv) error {

@@ -36,7 +36,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 		return errBadRedisURL
 	}
 	cache := redis.NewClient(redisOptions)
-	defer cache.Close() //nolint:errcheck // nothing is left to flush
+	defer cache.Close() // nothing is left to flush
 	ring, err := crypt.NewRing(cfg.Master())
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	if err != nil {
 		return err
 	}
-	defer blobs.Close() //nolint:errcheck // nothing is left to flush
+	defer blobs.Close() // nothing is left to flush
 	importing := &activities.Importing{Store: db, Keys: keys, Blobs: blobs}
 	core.RegisterActivity(importing)
 	imports := newWorker(temporal, workflows.QueueImport, cfg.WorkerImport, cfg)

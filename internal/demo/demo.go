@@ -89,8 +89,14 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		name string
 		do   func(context.Context) error
 	}{
-		{"register", r.register}, {"connect", r.connect}, {"fund", r.fund}, {"import", r.importContacts},
-		{"quote", r.quote}, {"dispatch", r.dispatch}, {"statuses", r.statuses}, {"reconcile", r.reconcile},
+		{"register", r.register},
+		{"connect", r.connect},
+		{"fund", r.fund},
+		{"import", r.importContacts},
+		{"quote", r.quote},
+		{"dispatch", r.dispatch},
+		{"statuses", r.statuses},
+		{"reconcile", r.reconcile},
 	} {
 		r.began = time.Now()
 		if err := step.do(ctx); err != nil {

@@ -43,7 +43,7 @@ func TestFlow_AContactFileBecomesACampaignAndTheBooksAddUp(t *testing.T) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, front+knock.path, bytes.NewReader([]byte(knock.body)))
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", "application/json")
-		resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // a test's own stack
+		resp, err := http.DefaultClient.Do(req)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 		require.Equal(t, knock.want, resp.StatusCode, name)

@@ -25,7 +25,7 @@ import (
 
 // record writes the histories of a run as golden ones, to be replayed by package workflows:
 // go test ./internal/e2e -record first. The name says of what: testdata/history/<Workflow>/<name>.json.gz.
-var record = flag.String("record", "", "name under which to keep one history of each workflow type") //nolint:gochecknoglobals // a test flag
+var record = flag.String("record", "", "name under which to keep one history of each workflow type")
 
 // histories returns every workflow's history of the run, payloads decoded, and all that
 // Temporal itself can read of them: ids, attributes, failures' texts.
@@ -73,10 +73,12 @@ func (w *world) histories(t *testing.T) map[string]*historypb.History {
 // requireNoPersonalData looks for people and secrets in everything Temporal keeps.
 func requireNoPersonalData(t *testing.T, histories map[string]*historypb.History, secrets ...string) {
 	t.Helper()
-	require.NotEmpty(t, findIn(t, &historypb.History{Events: []*historypb.HistoryEvent{{WorkerMayIgnore: true, UserMetadata: nil,
+	require.NotEmpty(t, findIn(t, &historypb.History{Events: []*historypb.HistoryEvent{{
+		WorkerMayIgnore: true, UserMetadata: nil,
 		Attributes: &historypb.HistoryEvent_WorkflowExecutionSignaledEventAttributes{
 			WorkflowExecutionSignaledEventAttributes: &historypb.WorkflowExecutionSignaledEventAttributes{SignalName: secrets[0]},
-		}}}}, secrets), "the search finds a planted one")
+		},
+	}}}, secrets), "the search finds a planted one")
 	for name, h := range histories {
 		require.Empty(t, findIn(t, h, secrets), name)
 	}

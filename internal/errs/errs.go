@@ -74,7 +74,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Is compares codes, so that a package's sentinel finds its detailed copies.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // Is is called per level of the chain
+	t, ok := target.(*Error) // Is is called per level of the chain
 	return ok && t.Code == e.Code
 }
 

@@ -58,10 +58,10 @@ type Sender struct {
 }
 
 // ErrNotSent says that the server did not take the mail now; it may be tried again.
-var ErrNotSent = errs.New(errs.Unavailable, "mail.not_sent", "the mail server did not take the mail") //nolint:gochecknoglobals // sentinel
+var ErrNotSent = errs.New(errs.Unavailable, "mail.not_sent", "the mail server did not take the mail")
 
 // ErrRefused says that the server will never take this mail: a wrong address, mostly.
-var ErrRefused = errs.New(errs.Invalid, "mail.refused", "the mail server refused the mail for good") //nolint:gochecknoglobals // sentinel
+var ErrRefused = errs.New(errs.Invalid, "mail.refused", "the mail server refused the mail for good")
 
 // New checks the options and reads the templates. It does not connect.
 //

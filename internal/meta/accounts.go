@@ -151,4 +151,4 @@ func segment(id string) (string, error) {
 	return id, nil
 }
 
-var errBadID = errs.New(errs.Invalid, "meta.bad_id", "an id of Meta's is a number") //nolint:gochecknoglobals // sentinel
+var errBadID = errs.New(errs.Invalid, "meta.bad_id", "an id of Meta's is a number")

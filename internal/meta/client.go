@@ -124,7 +124,7 @@ func (c *Client) call(ctx context.Context, method, token, path string, body []by
 	if err != nil {
 		return transportError(err, sent.Load())
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end or given up
+	defer resp.Body.Close() // read to its end or given up
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return transportError(err, true)
@@ -135,7 +135,7 @@ func (c *Client) call(ctx context.Context, method, token, path string, body []by
 	return read(resp, text, out)
 }
 
-var errNoURL = errors.New("path or method is malformed") //nolint:gochecknoglobals // sentinel
+var errNoURL = errors.New("path or method is malformed")
 
 // transportError judges a request without an answer. url.Error prints the URL, which
 // holds ids but no token; only its cause is kept.

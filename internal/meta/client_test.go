@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	token = "EAA-secret-token" //nolint:gosec // no credential
+	token = "EAA-secret-token"
 	phone = "+919800000001"
 )
 

@@ -33,7 +33,7 @@ func Known() map[int]Code {
 
 const (
 	permissionRemedy = "The access token lacks a permission. Give the app whatsapp_business_messaging and whatsapp_business_management, and connect the account again."
-	tokenRemedy      = "The access token is wrong or has expired. Connect the account again with a permanent system-user token." //nolint:gosec // no credential
+	tokenRemedy      = "The access token is wrong or has expired. Connect the account again with a permanent system-user token."
 	limitRemedy      = "Too many calls to Meta; they go on by themselves, more slowly."
 	serverRemedy     = "Meta had a problem of its own; it is tried again by itself."
 	templateRemedy   = "The template and what is sent for it do not fit. Sync the templates, check the parameter mapping, and start again."

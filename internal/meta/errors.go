@@ -86,8 +86,6 @@ func (e *Error) Error() string {
 }
 
 // The two failures of a request that Meta did not answer.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	// ErrNotSent: no byte of the request left this machine. It may be repeated.
 	ErrNotSent = errs.New(errs.Unavailable, "meta.not_sent", "Meta cannot be reached")

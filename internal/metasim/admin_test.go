@@ -234,7 +234,7 @@ func TestUpload_CanBeResumed(t *testing.T) {
 // decoded makes a request that do cannot make.
 func (w *world) decoded(req *http.Request) answer {
 	w.t.Helper()
-	resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // no more is needed here
+	resp, err := http.DefaultClient.Do(req)
 	require.NoError(w.t, err)
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)

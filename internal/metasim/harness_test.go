@@ -137,7 +137,7 @@ func (w *world) try(method, path, body, token string) (answer, error) {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // no more is needed here
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -27,7 +27,7 @@ var (
 )
 
 // ErrFonts says that the built-in fonts do not load: a broken build.
-var ErrFonts = errs.New(errs.Internal, "pdf.fonts", "the built-in fonts cannot be read") //nolint:gochecknoglobals // sentinel
+var ErrFonts = errs.New(errs.Internal, "pdf.fonts", "the built-in fonts cannot be read")
 
 // script is one writing system that has a Noto file of its own.
 type script struct {
@@ -39,12 +39,25 @@ type script struct {
 // fonts-noto-core. Chinese, Japanese and Korean are in other packages.
 func scripts() []script {
 	return []script{
-		{unicode.Devanagari, "Devanagari"}, {unicode.Bengali, "Bengali"}, {unicode.Gurmukhi, "Gurmukhi"},
-		{unicode.Gujarati, "Gujarati"}, {unicode.Oriya, "Oriya"}, {unicode.Tamil, "Tamil"}, {unicode.Telugu, "Telugu"},
-		{unicode.Kannada, "Kannada"}, {unicode.Malayalam, "Malayalam"}, {unicode.Sinhala, "Sinhala"},
-		{unicode.Arabic, "Arabic"}, {unicode.Hebrew, "Hebrew"}, {unicode.Thai, "Thai"}, {unicode.Lao, "Lao"},
-		{unicode.Khmer, "Khmer"}, {unicode.Myanmar, "Myanmar"}, {unicode.Armenian, "Armenian"},
-		{unicode.Georgian, "Georgian"}, {unicode.Ethiopic, "Ethiopic"},
+		{unicode.Devanagari, "Devanagari"},
+		{unicode.Bengali, "Bengali"},
+		{unicode.Gurmukhi, "Gurmukhi"},
+		{unicode.Gujarati, "Gujarati"},
+		{unicode.Oriya, "Oriya"},
+		{unicode.Tamil, "Tamil"},
+		{unicode.Telugu, "Telugu"},
+		{unicode.Kannada, "Kannada"},
+		{unicode.Malayalam, "Malayalam"},
+		{unicode.Sinhala, "Sinhala"},
+		{unicode.Arabic, "Arabic"},
+		{unicode.Hebrew, "Hebrew"},
+		{unicode.Thai, "Thai"},
+		{unicode.Lao, "Lao"},
+		{unicode.Khmer, "Khmer"},
+		{unicode.Myanmar, "Myanmar"},
+		{unicode.Armenian, "Armenian"},
+		{unicode.Georgian, "Georgian"},
+		{unicode.Ethiopic, "Ethiopic"},
 	}
 }
 

@@ -142,7 +142,7 @@ func (s *sheet) write(about title, at time.Time, foot func(page int)) ([]byte, e
 }
 
 // clock finds the time that the library writes into a file: now, in the process's zone.
-var clock = regexp.MustCompile(`/CreationDate ?\(D:\d{14}(Z|[+-]\d{4})\)`) //nolint:gochecknoglobals // a constant in all but kind
+var clock = regexp.MustCompile(`/CreationDate ?\(D:\d{14}(Z|[+-]\d{4})\)`)
 
 // stamp replaces the time of making by the document's own, at the same length, so that
 // the offsets in the file hold. What the font library dates inside is left as it is.

@@ -221,8 +221,12 @@ func (d *offerSheet) tableHead(y float64) float64 {
 		column
 		name string
 	}{
-		{columnMessages, "Messages"}, {columnRate, "Rate"}, {columnAmount, "Charges"}, {columnFee, "Service fee"},
-		{columnTax, d.taxLabel("Tax")}, {columnTotal, "Amount"},
+		{columnMessages, "Messages"},
+		{columnRate, "Rate"},
+		{columnAmount, "Charges"},
+		{columnFee, "Service fee"},
+		{columnTax, d.taxLabel("Tax")},
+		{columnTotal, "Amount"},
 	} {
 		d.text(margin+c.end, base, c.name, d.fit(c.name, inkHead, c.wide), canvas.Right)
 	}

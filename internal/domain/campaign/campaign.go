@@ -13,8 +13,6 @@ import (
 )
 
 // The errors of campaigns.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrNotFound     = errs.New(errs.NotFound, "campaign.not_found", "no such campaign")
 	ErrAudienceGrew = errs.New(errs.Conflict, "campaign.audience_grew",

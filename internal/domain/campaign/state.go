@@ -60,7 +60,7 @@ func Events() []Event {
 }
 
 // ErrTransition is the refusal of an event in the wrong state.
-var ErrTransition = errs.New(errs.Conflict, "campaign.wrong_state", "the campaign is not in a state for this") //nolint:gochecknoglobals // sentinel
+var ErrTransition = errs.New(errs.Conflict, "campaign.wrong_state", "the campaign is not in a state for this")
 
 // Next returns the state after event e in state s. An event that has already happened
 // leads back to the same state: all of them may be repeated. A campaign paused or halted

@@ -12,8 +12,6 @@ import (
 type Currency string
 
 // ErrCurrency is the refusal of a currency that no rate card can exist in.
-//
-//nolint:gochecknoglobals // sentinel
 var ErrCurrency = errs.New(errs.Invalid, "money.unknown_currency", "not a currency that WhatsApp messages are billed in")
 
 // denomination is how a currency is written and said.

@@ -22,8 +22,6 @@ const Unit Micros = 1_000_000
 const scale = 6
 
 // The errors of amounts.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrSyntax   = errs.New(errs.Invalid, "money.bad_amount", "not an amount: digits with at most six decimals, such as 12.50")
 	ErrOverflow = errs.New(errs.Invalid, "money.overflow", "the amount is too large to be kept exactly")
@@ -56,9 +54,9 @@ func Parse(text string) (Micros, error) {
 		return 0, ErrOverflow
 	}
 	if negative {
-		return -Micros(sum), nil //nolint:gosec // bounded above
+		return -Micros(sum), nil // bounded above
 	}
-	return Micros(sum), nil //nolint:gosec // bounded above
+	return Micros(sum), nil // bounded above
 }
 
 // String is the plain decimal with at least two and at most six decimals: "12.50",
@@ -132,9 +130,9 @@ func (m Micros) Times(n int64) (Micros, error) {
 		return 0, ErrOverflow
 	}
 	if m < 0 {
-		return -Micros(low), nil //nolint:gosec // bounded above
+		return -Micros(low), nil // bounded above
 	}
-	return Micros(low), nil //nolint:gosec // bounded above
+	return Micros(low), nil // bounded above
 }
 
 // BasisPoints returns m × bps ÷ 10,000, rounded half up to a whole micro: the one
@@ -155,5 +153,5 @@ func (m Micros) BasisPoints(bps int64) (Micros, error) {
 	if quotient > math.MaxInt64 {
 		return 0, ErrOverflow
 	}
-	return Micros(quotient), nil //nolint:gosec // bounded above
+	return Micros(quotient), nil // bounded above
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // ErrShare is the refusal to share what cannot be shared.
-var ErrShare = errs.New(errs.Invalid, "money.bad_share", "an amount is shared over nothing") //nolint:gochecknoglobals // sentinel
+var ErrShare = errs.New(errs.Invalid, "money.bad_share", "an amount is shared over nothing")
 
 // Shares cuts total (not negative) into n equal parts that add up to it: the first extra parts
 // are floor + 1 micro, the others floor.
@@ -67,7 +67,7 @@ func Allocate(total Micros, weights []Micros) ([]Micros, error) {
 		if quotient > math.MaxInt64 {
 			return nil, ErrOverflow
 		}
-		parts[i] = Micros(quotient) //nolint:gosec // bounded above
+		parts[i] = Micros(quotient) // bounded above
 		left -= parts[i]
 		rests[i] = fraction{index: i, rest: rest}
 	}

@@ -24,7 +24,7 @@ import (
 var prefixTable string
 
 // ErrBadCard is the refusal of a rate-card file; the message names the line.
-var ErrBadCard = errs.New(errs.Invalid, "pricing.bad_card", "the rate card cannot be read") //nolint:gochecknoglobals // sentinel
+var ErrBadCard = errs.New(errs.Invalid, "pricing.bad_card", "the rate card cannot be read")
 
 // CardFile is what a rate card is loaded from, as CSV texts.
 type CardFile struct {

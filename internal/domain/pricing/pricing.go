@@ -46,8 +46,6 @@ type Market string
 const Other Market = "Other"
 
 // The errors of pricing.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrNoRateCard    = errs.New(errs.Conflict, "pricing.no_rate_card", "no rate card is in force for the currency")
 	ErrNoRate        = errs.New(errs.Conflict, "pricing.no_rate", "the rate card has no price for this market and category")

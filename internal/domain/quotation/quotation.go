@@ -49,8 +49,6 @@ func PDFStatuses() []PDFStatus { return []PDFStatus{PDFPending, PDFGenerating, P
 const Validity = 7 * 24 * time.Hour
 
 // The errors of quotations.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrNotFound      = errs.New(errs.NotFound, "quotation.not_found", "no such quotation")
 	ErrExpired       = errs.New(errs.Conflict, "quotation.expired", "the quotation is not valid any more: have a new one issued")

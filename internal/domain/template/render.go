@@ -22,7 +22,7 @@ const (
 	maxSpaces = 4  // in a row
 )
 
-var gap = regexp.MustCompile(`\{\{\s*([^{}\s]*)\s*\}\}`) //nolint:gochecknoglobals // a constant in all but kind
+var gap = regexp.MustCompile(`\{\{\s*([^{}\s]*)\s*\}\}`)
 
 // gaps lists the variables of a text in the order Meta wants them: positional ones
 // ascending and without a hole, named ones in order of appearance. Repeats count once.

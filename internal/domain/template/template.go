@@ -15,8 +15,6 @@ import (
 type ID string
 
 // The errors of templates.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrNotFound    = errs.New(errs.NotFound, "template.not_found", "no such template")
 	ErrMalformed   = errs.New(errs.Invalid, "template.malformed", "the template's components cannot be read")

@@ -45,7 +45,7 @@ const (
 	maxPassword = 128
 )
 
-var currencyCode = regexp.MustCompile(`^[A-Z]{3}$`) //nolint:gochecknoglobals // a constant in all but kind
+var currencyCode = regexp.MustCompile(`^[A-Z]{3}$`)
 
 // Check tells what is wrong with the settings.
 //
@@ -98,7 +98,6 @@ func printable(s string) bool {
 
 // The errors of a vendor's settings and keys.
 //
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrVersion       = errs.New(errs.Conflict, "vendor.version_conflict", "the settings have changed since: read them again")
 	ErrKeysDestroyed = errs.New(errs.NotFound, "vendor.keys_destroyed", "this vendor's keys are gone, and what they sealed with them")

@@ -12,7 +12,7 @@ type ID string
 type UserID string
 
 // ErrNotFound is the answer for absent and for not yours alike.
-var ErrNotFound = errs.New(errs.NotFound, "vendor.not_found", "no such vendor") //nolint:gochecknoglobals // sentinel
+var ErrNotFound = errs.New(errs.NotFound, "vendor.not_found", "no such vendor")
 
 // Role is what a user may do inside a vendor.
 type Role string

@@ -15,8 +15,6 @@ type (
 )
 
 // The errors of accounts and numbers.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrNotFound       = errs.New(errs.NotFound, "waba.not_found", "no such WhatsApp Business Account")
 	ErrNumberNotFound = errs.New(errs.NotFound, "sender_number.not_found", "no such sender number")

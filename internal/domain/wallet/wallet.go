@@ -107,8 +107,6 @@ type Entry struct {
 }
 
 // The errors of the wallet.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrNotFound          = errs.New(errs.NotFound, "wallet.not_found", "no such wallet")
 	ErrInsufficientFunds = errs.New(errs.Unfunded, "wallet.insufficient_funds", "the wallet does not hold enough for this")
