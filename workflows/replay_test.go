@@ -19,11 +19,12 @@ func TestReplay_GoldenHistories(t *testing.T) {
 	files, err := filepath.Glob("testdata/history/*/*.json.gz")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{DisableRegistrationAliasing: true})
-	require.NoError(t, err)
-	workflows.Register(replayer)
 	for _, name := range files {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{DisableRegistrationAliasing: true})
+			require.NoError(t, err)
+			workflows.Register(replayer)
 			f, err := os.Open(name)
 			require.NoError(t, err)
 			defer f.Close()

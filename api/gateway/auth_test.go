@@ -38,8 +38,8 @@ func TestAuth_FromRegistrationToLogout(t *testing.T) {
 		refused(http.StatusUnauthorized, "auth.refresh_invalid")
 
 	asha := object{"email": "asha@acme.example", "password": passphrase}
-	w.call("", "POST", "/v1/auth/verify-email", object{"token": w.mailed(vendorID(made), userID(made))}).is(http.StatusOK)
-	_, err := w.db.Super().Exec(t.Context(), `UPDATE vendors SET status = 'SUSPENDED' WHERE vendor_id = $1`, vendorID(made))
+	w.call("", "POST", "/v1/auth/verify-email", object{"token": w.mailed(vendorID(t, made), userID(t, made))}).is(http.StatusOK)
+	_, err := w.db.Super().Exec(t.Context(), `UPDATE vendors SET status = 'SUSPENDED' WHERE vendor_id = $1`, vendorID(t, made))
 	require.NoError(t, err)
 	w.call("", "POST", "/v1/auth/login", asha).refused(http.StatusForbidden, "auth.vendor_suspended")
 
@@ -74,12 +74,13 @@ func TestRegister_SaysWhatToChange(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			in := registration("asha@acme.example")
 			in[tt.field] = tt.value
 			a := w.call("", "POST", "/v1/auth/register", in)
 			a.t = t
 			p := a.is(http.StatusUnprocessableEntity)
-			require.Equal(t, tt.pointer, p["errors"].([]any)[0].(map[string]any)["pointer"], string(a.body))
+			require.Equal(t, tt.pointer, as[map[string]any](t, as[[]any](t, p["errors"])[0])["pointer"], string(a.body))
 			if tt.value != "asha@acme.example" {
 				require.NotContains(t, string(a.body), strings.TrimSpace(tt.value)+`"`)
 			}
@@ -92,7 +93,7 @@ func TestVerify_PageConfirmsByItsButtonOnly(t *testing.T) {
 	w := newWorld(t)
 	made := w.call("", "POST", "/v1/auth/register", registration("asha@acme.example")).is(http.StatusCreated)
 	u := user{world: w}
-	token := w.mailed(vendorID(made), userID(made))
+	token := w.mailed(vendorID(t, made), userID(t, made))
 	shown := u.call("", "GET", "/v1/auth/verify-email?token="+url.QueryEscape(token), nil)
 	require.Equal(t, http.StatusOK, shown.status)
 	require.Contains(t, string(shown.body), `value="`+token+`"`)

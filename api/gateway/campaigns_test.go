@@ -75,7 +75,7 @@ func TestCampaign_FromDraftToApproval(t *testing.T) {
 	require.Equal(t, object{"any_labels": []any{"vip"}}, made["audience"])
 	again := u.post("/v1/campaigns", u.campaign(), key("c1")...).is(http.StatusCreated)
 	require.Equal(t, made, again, "the same request is answered the same and makes nothing")
-	path := "/v1/campaigns/" + made["id"].(string)
+	path := "/v1/campaigns/" + as[string](t, made["id"])
 
 	q := u.post(path+"/quotations", nil, key("q1")...).is(http.StatusCreated)
 	require.Equal(t, "Q-"+time.Now().UTC().Format("2006")+"-000001", q["number"])
@@ -96,14 +96,14 @@ func TestCampaign_FromDraftToApproval(t *testing.T) {
 
 	detail := u.get(path).is(http.StatusOK)
 	require.Equal(t, "APPROVED", detail["status"])
-	require.InDelta(t, 8_631_000, detail["money"].(object)["held_micros"], 0)
+	require.InDelta(t, 8_631_000, as[object](t, detail["money"])["held_micros"], 0)
 	purse := u.get("/v1/wallet").is(http.StatusOK)
 	require.Equal(t, object{"currency": "INR", "balance_micros": 1_369_000.0, "held_micros": 8_631_000.0}, purse)
 	history := u.get("/v1/wallet/transactions?limit=1").is(http.StatusOK)
-	require.Equal(t, "HOLD", history["items"].([]any)[0].(object)["kind"])
-	rest := u.get("/v1/wallet/transactions?cursor=" + history["next_cursor"].(string)).is(http.StatusOK)
-	require.Equal(t, "TOP_UP", rest["items"].([]any)[0].(object)["kind"])
-	require.Len(t, u.get("/v1/wallet/transactions?campaign_id=" + made["id"].(string)).is(http.StatusOK)["items"], 1)
+	require.Equal(t, "HOLD", as[object](t, as[[]any](t, history["items"])[0])["kind"])
+	rest := u.get("/v1/wallet/transactions?cursor=" + as[string](t, history["next_cursor"])).is(http.StatusOK)
+	require.Equal(t, "TOP_UP", as[object](t, as[[]any](t, rest["items"])[0])["kind"])
+	require.Len(t, u.get("/v1/wallet/transactions?campaign_id=" + as[string](t, made["id"])).is(http.StatusOK)["items"], 1)
 
 	u.post(path+"/pause", nil).refused(http.StatusConflict, "campaign.wrong_state")
 	require.Equal(t, "CANCELLED", u.post(path+"/cancel", nil).is(http.StatusOK)["status"])
@@ -118,7 +118,7 @@ func TestCampaign_List(t *testing.T) {
 	}
 	first := u.get("/v1/campaigns?limit=2").is(http.StatusOK)
 	require.Len(t, first["items"], 2)
-	second := u.get("/v1/campaigns?limit=2&cursor=" + first["next_cursor"].(string)).is(http.StatusOK)
+	second := u.get("/v1/campaigns?limit=2&cursor=" + as[string](t, first["next_cursor"])).is(http.StatusOK)
 	require.Len(t, second["items"], 1)
 	require.NotContains(t, second, "next_cursor")
 	require.Empty(t, u.get("/v1/campaigns?status=RUNNING").is(http.StatusOK)["items"])
@@ -157,9 +157,9 @@ func TestCampaign_OfAnotherVendorIsNotThere(t *testing.T) {
 	w := newWorld(t)
 	u := w.newTrader("asha@acme.example")
 	made := u.post("/v1/campaigns", u.campaign(), key("c1")...).is(http.StatusCreated)
-	path := "/v1/campaigns/" + made["id"].(string)
+	path := "/v1/campaigns/" + as[string](t, made["id"])
 	q := u.post(path+"/quotations", nil, key("q1")...).is(http.StatusCreated)
-	offer := "/v1/quotations/" + q["id"].(string)
+	offer := "/v1/quotations/" + as[string](t, q["id"])
 
 	stranger := w.newUser("eve@elsewhere.example")
 	stranger.get(path).refused(http.StatusNotFound, "campaign.not_found")
@@ -181,8 +181,8 @@ func TestQuotation_ExplainAndDocument(t *testing.T) {
 	t.Parallel()
 	u := newWorld(t).newTrader("asha@acme.example")
 	made := u.post("/v1/campaigns", u.campaign(), key("c1")...).is(http.StatusCreated)
-	q := u.post("/v1/campaigns/"+made["id"].(string)+"/quotations", nil, key("q1")...).is(http.StatusCreated)
-	offer := "/v1/quotations/" + q["id"].(string)
+	q := u.post("/v1/campaigns/"+as[string](t, made["id"])+"/quotations", nil, key("q1")...).is(http.StatusCreated)
+	offer := "/v1/quotations/" + as[string](t, q["id"])
 
 	require.Equal(t, q, u.get(offer).is(http.StatusOK))
 	explained := u.get(offer + "/explain").is(http.StatusOK)
@@ -191,7 +191,7 @@ func TestQuotation_ExplainAndDocument(t *testing.T) {
 	require.Contains(t, explained["steps"], "India: 10 messages at ₹0.8631.")
 
 	u.get(offer+"/pdf").refused(http.StatusConflict, "quotation.pdf_not_ready")
-	ctx, issued := t.Context(), quotation.ID(q["id"].(string))
+	ctx, issued := t.Context(), quotation.ID(as[string](t, q["id"]))
 	require.NoError(t, u.store.MoveQuotationPDF(ctx, u.vendor, issued, quotation.PDFFailed, "pdf.failed"))
 	u.get(offer+"/pdf").refused(http.StatusConflict, "quotation.pdf_failed")
 	require.NoError(t, u.blob.Put(ctx, "quotations/x.pdf", "application/pdf", []byte("%PDF-1.7")))
@@ -200,7 +200,7 @@ func TestQuotation_ExplainAndDocument(t *testing.T) {
 	require.Equal(t, http.StatusOK, got.status)
 	require.Equal(t, "%PDF-1.7", string(got.body))
 	require.Equal(t, "application/pdf", got.header.Get("Content-Type"))
-	require.Contains(t, got.header.Get("Content-Disposition"), q["number"].(string)+".pdf")
+	require.Contains(t, got.header.Get("Content-Disposition"), as[string](t, q["number"])+".pdf")
 
 	u.exec(`UPDATE quotations SET inputs = jsonb_set(inputs, '{markets,0,unit_micros}', '1')`)
 	u.get(offer+"/explain").refused(http.StatusInternalServerError, "quotation.fingerprint_mismatch")

@@ -122,7 +122,7 @@ func TestUpload_TakesAFile(t *testing.T) {
 	u := w.newUser("asha@acme.example")
 	a := u.upload(field{"strategy", "MERGE_LABELS"}, field{"file", contactsCSV}, field{"default_region", "ae"})
 	made := a.is(http.StatusAccepted)
-	require.Equal(t, "/v1/contact-imports/"+made["id"].(string), a.header.Get("Location"))
+	require.Equal(t, "/v1/contact-imports/"+as[string](t, made["id"]), a.header.Get("Location"))
 	require.Equal(t, "UPLOADED", made["status"])
 	require.Equal(t, "MERGE_LABELS", made["strategy"])
 	require.Equal(t, "AE", made["default_region"])
@@ -138,10 +138,10 @@ func TestUpload_TakesAFile(t *testing.T) {
 
 	other := w.newUser("ravi@beta.example")
 	other.upload(field{"file", contactsCSV}).is(http.StatusAccepted)
-	other.get("/v1/contact-imports/"+made["id"].(string)).refused(http.StatusNotFound, "import.not_found")
-	other.get("/v1/contact-imports/"+made["id"].(string)+"/errors").refused(http.StatusNotFound, "import.not_found")
-	other.post("/v1/contact-imports/"+made["id"].(string)+"/cancel", nil).refused(http.StatusNotFound, "import.not_found")
-	other.post("/v1/contact-imports/"+made["id"].(string)+"/mapping", object{"phone": "Mobile"}).refused(http.StatusNotFound, "import.not_found")
+	other.get("/v1/contact-imports/"+as[string](t, made["id"])).refused(http.StatusNotFound, "import.not_found")
+	other.get("/v1/contact-imports/"+as[string](t, made["id"])+"/errors").refused(http.StatusNotFound, "import.not_found")
+	other.post("/v1/contact-imports/"+as[string](t, made["id"])+"/cancel", nil).refused(http.StatusNotFound, "import.not_found")
+	other.post("/v1/contact-imports/"+as[string](t, made["id"])+"/mapping", object{"phone": "Mobile"}).refused(http.StatusNotFound, "import.not_found")
 	require.NotContains(t, w.log.String(), "98765")
 	require.NotContains(t, w.log.String(), "my list")
 }
@@ -214,14 +214,14 @@ func TestImports_FromUploadToErrors(t *testing.T) {
 	w.startClamd("stream: OK")
 	u := w.newUser("asha@acme.example")
 	made := u.upload(field{"file", contactsCSV}).is(http.StatusAccepted)
-	path := "/v1/contact-imports/" + made["id"].(string)
+	path := "/v1/contact-imports/" + as[string](t, made["id"])
 	u.post(path+"/mapping", object{"phone": "Mobile"}).refused(http.StatusConflict, "import.not_awaiting_mapping")
 
 	acts := &activities.Importing{Store: w.store, Keys: w.keys, Blobs: w.blob}
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(acts)
-	ref := activities.ImportRef{Vendor: u.vendor, Import: importing.ID(made["id"].(string))}
+	ref := activities.ImportRef{Vendor: u.vendor, Import: importing.ID(as[string](t, made["id"]))}
 	step := func(act, in any) {
 		_, err := env.ExecuteActivity(act, in)
 		require.NoError(t, err)
@@ -231,7 +231,7 @@ func TestImports_FromUploadToErrors(t *testing.T) {
 	job := u.get(path).is(http.StatusOK)
 	require.Equal(t, "AWAITING_MAPPING", job["status"])
 	require.Equal(t, []any{"Mobile", "Name", "Tags", "City"}, job["headers"])
-	require.Equal(t, []any{"+919876543210", "Asha Rao", "vip;gold", "Pune"}, job["sample_rows"].([]any)[0])
+	require.Equal(t, []any{"+919876543210", "Asha Rao", "vip;gold", "Pune"}, as[[]any](t, job["sample_rows"])[0])
 	require.Equal(t, object{"phone": "Mobile", "name": "Name", "labels": "Tags", "attributes": object{"city": "City"}}, job["suggested_mapping"])
 	require.InDelta(t, 4, job["rows_total"], 0)
 
@@ -258,9 +258,9 @@ func TestImports_FromUploadToErrors(t *testing.T) {
 		"5,Mobile,098765 43210,row.duplicate,the same number is in row 2\n", string(bad.body))
 
 	list := u.get("/v1/contacts?label=VIP&limit=1").is(http.StatusOK)
-	first := list["items"].([]any)[0].(object)
-	rest := u.get("/v1/contacts?label=vip&limit=1&cursor=" + list["next_cursor"].(string)).is(http.StatusOK)
-	second := rest["items"].([]any)[0].(object)
+	first := as[object](t, as[[]any](t, list["items"])[0])
+	rest := u.get("/v1/contacts?label=vip&limit=1&cursor=" + as[string](t, list["next_cursor"])).is(http.StatusOK)
+	second := as[object](t, as[[]any](t, rest["items"])[0])
 	require.NotContains(t, rest, "next_cursor")
 	require.ElementsMatch(t, []any{"+919876543210", "+919876543211"}, []any{first["phone"], second["phone"]})
 	if first["phone"] != "+919876543210" {
@@ -269,17 +269,17 @@ func TestImports_FromUploadToErrors(t *testing.T) {
 	require.Equal(t, "Asha Rao", first["name"])
 	require.Equal(t, []any{"gold", "vip"}, first["labels"])
 	require.Equal(t, object{"city": "Pune"}, first["attributes"])
-	require.Equal(t, first, u.get("/v1/contacts/"+first["id"].(string)).is(http.StatusOK))
+	require.Equal(t, first, u.get("/v1/contacts/"+as[string](t, first["id"])).is(http.StatusOK))
 	require.Empty(t, u.get("/v1/contacts?label=none").is(http.StatusOK)["items"])
-	labels := u.get("/v1/labels").is(http.StatusOK)["items"].([]any)
+	labels := as[[]any](t, u.get("/v1/labels").is(http.StatusOK)["items"])
 	require.Len(t, labels, 2)
-	require.Equal(t, "gold", labels[0].(object)["name"])
-	require.InDelta(t, 2, labels[1].(object)["contacts"], 0)
+	require.Equal(t, "gold", as[object](t, labels[0])["name"])
+	require.InDelta(t, 2, as[object](t, labels[1])["contacts"], 0)
 	u.get("/v1/contacts?lable=vip").refused(http.StatusBadRequest, "request.unknown_parameter")
 	u.get("/v1/contacts/none").refused(http.StatusNotFound, "resource.not_found")
 
 	other := w.newUser("ravi@beta.example")
-	other.get("/v1/contacts/"+first["id"].(string)).refused(http.StatusNotFound, "contact.not_found")
+	other.get("/v1/contacts/"+as[string](t, first["id"])).refused(http.StatusNotFound, "contact.not_found")
 	require.Empty(t, other.get("/v1/contacts").is(http.StatusOK)["items"])
 	require.Empty(t, other.get("/v1/labels").is(http.StatusOK)["items"])
 	require.NotContains(t, w.log.String(), "98765")
@@ -294,15 +294,15 @@ func TestImports_ListAndCancel(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		ids = append([]any{u.upload(field{"file", contactsCSV + name}).is(http.StatusAccepted)["id"]}, ids...)
 	}
-	u.post("/v1/contact-imports/"+ids[1].(string)+"/cancel", nil).is(http.StatusOK)
-	cancelled := u.post("/v1/contact-imports/"+ids[1].(string)+"/cancel", nil).is(http.StatusOK)
+	u.post("/v1/contact-imports/"+as[string](t, ids[1])+"/cancel", nil).is(http.StatusOK)
+	cancelled := u.post("/v1/contact-imports/"+as[string](t, ids[1])+"/cancel", nil).is(http.StatusOK)
 	require.Equal(t, "CANCELLED", cancelled["status"])
 	require.Equal(t, "import.cancelled", cancelled["reason_code"])
 	page := u.get("/v1/contact-imports?limit=2").is(http.StatusOK)
-	require.Equal(t, ids[0], page["items"].([]any)[0].(object)["id"])
-	page = u.get("/v1/contact-imports?limit=2&cursor=" + page["next_cursor"].(string)).is(http.StatusOK)
-	require.Equal(t, ids[2], page["items"].([]any)[0].(object)["id"])
-	only := u.get("/v1/contact-imports?status=CANCELLED").is(http.StatusOK)["items"].([]any)
+	require.Equal(t, ids[0], as[object](t, as[[]any](t, page["items"])[0])["id"])
+	page = u.get("/v1/contact-imports?limit=2&cursor=" + as[string](t, page["next_cursor"])).is(http.StatusOK)
+	require.Equal(t, ids[2], as[object](t, as[[]any](t, page["items"])[0])["id"])
+	only := as[[]any](t, u.get("/v1/contact-imports?status=CANCELLED").is(http.StatusOK)["items"])
 	require.Len(t, only, 1)
-	require.Equal(t, ids[1], only[0].(object)["id"])
+	require.Equal(t, ids[1], as[object](t, only[0])["id"])
 }

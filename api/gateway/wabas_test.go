@@ -14,8 +14,15 @@ import (
 	"github.com/kloyst/kloyst-core/internal/id"
 )
 
-func vendorID(made map[string]any) vendor.ID   { return vendor.ID(made["vendor_id"].(string)) }
-func userID(made map[string]any) vendor.UserID { return vendor.UserID(made["user_id"].(string)) }
+func vendorID(t *testing.T, made object) vendor.ID {
+	t.Helper()
+	return vendor.ID(as[string](t, made["vendor_id"]))
+}
+
+func userID(t *testing.T, made object) vendor.UserID {
+	t.Helper()
+	return vendor.UserID(as[string](t, made["user_id"]))
+}
 
 func TestWABA_FromConnectingToItsTemplates(t *testing.T) {
 	t.Parallel()
@@ -29,7 +36,7 @@ func TestWABA_FromConnectingToItsTemplates(t *testing.T) {
 	made := u.post("/v1/wabas", object{"waba_id": b.WABA, "access_token": b.Token}).is(http.StatusCreated)
 	require.Equal(t, "Acme", made["name"])
 	require.Equal(t, "CONNECTED", made["status"])
-	wabaID := made["id"].(string)
+	wabaID := as[string](t, made["id"])
 	again := u.post("/v1/wabas", object{"waba_id": b.WABA, "access_token": b.Token}).is(http.StatusCreated)
 	require.Equal(t, wabaID, again["id"])
 	stranger.post("/v1/wabas", object{"waba_id": b.WABA, "access_token": b.Token}).refused(http.StatusConflict, "waba.connected_elsewhere")
@@ -38,7 +45,7 @@ func TestWABA_FromConnectingToItsTemplates(t *testing.T) {
 	require.NoError(t, w.db.Super().QueryRow(t.Context(), `SELECT token_ct FROM wabas WHERE id = $1`, wabaID).Scan(&stored))
 	require.NotContains(t, string(stored), b.Token)
 
-	for i, rate := range []float64{80, 1000, 20} {
+	for i, rate := range []int{80, 1000, 20} {
 		n := u.post("/v1/sender-numbers", object{"waba_id": wabaID, "phone_number_id": b.Numbers[i].ID}).is(http.StatusCreated)
 		require.EqualValues(t, rate, n["rate_per_second"])
 	}
@@ -54,24 +61,24 @@ func TestWABA_FromConnectingToItsTemplates(t *testing.T) {
 	done, err := act.Sync(t.Context(), activities.WABARef{Vendor: u.vendor, WABA: waba.ID(wabaID)})
 	require.NoError(t, err)
 	require.Equal(t, 4, done.Templates)
-	listed := u.get("/v1/wabas").is(http.StatusOK)["items"].([]any)
-	require.NotEmpty(t, listed[0].(map[string]any)["templates_synced_at"])
+	listed := as[[]any](t, u.get("/v1/wabas").is(http.StatusOK)["items"])
+	require.NotEmpty(t, as[map[string]any](t, listed[0])["templates_synced_at"])
 
 	page := u.get("/v1/templates?limit=3").is(http.StatusOK)
 	require.Len(t, page["items"], 3)
-	rest := u.get("/v1/templates?limit=3&cursor=" + page["next_cursor"].(string)).is(http.StatusOK)
+	rest := u.get("/v1/templates?limit=3&cursor=" + as[string](t, page["next_cursor"])).is(http.StatusOK)
 	require.Len(t, rest["items"], 1)
 	require.NotContains(t, rest, "next_cursor")
-	one := u.get("/v1/templates?name=order_update").is(http.StatusOK)["items"].([]any)[0].(map[string]any)
+	one := as[map[string]any](t, as[[]any](t, u.get("/v1/templates?name=order_update").is(http.StatusOK)["items"])[0])
 	require.Equal(t, []any{"body.1", "body.2"}, one["variables"])
 	require.Equal(t, true, one["sendable"])
-	named := u.get("/v1/templates?name=loyalty_offer").is(http.StatusOK)["items"].([]any)[0].(map[string]any)
+	named := as[map[string]any](t, as[[]any](t, u.get("/v1/templates?name=loyalty_offer").is(http.StatusOK)["items"])[0])
 	require.Equal(t, []any{"body.first_name", "body.points"}, named["variables"])
-	got := u.get("/v1/templates/" + one["id"].(string)).is(http.StatusOK)
+	got := u.get("/v1/templates/" + as[string](t, one["id"])).is(http.StatusOK)
 	require.Equal(t, one, got)
 
 	absent := u.get("/v1/templates/"+id.New[string]()).refused(http.StatusNotFound, "template.not_found")
-	foreign := stranger.get("/v1/templates/"+one["id"].(string)).refused(http.StatusNotFound, "template.not_found")
+	foreign := stranger.get("/v1/templates/"+as[string](t, one["id"])).refused(http.StatusNotFound, "template.not_found")
 	delete(absent, "request_id")
 	delete(foreign, "request_id")
 	require.Equal(t, absent, foreign, "not yours and not there are the same answer")
@@ -91,11 +98,11 @@ func TestTemplateSync_MarksARefusedToken(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	act := &activities.Templates{Store: w.store, Keys: w.keys, Meta: w.meta}
-	_, err = act.Sync(t.Context(), activities.WABARef{Vendor: u.vendor, WABA: waba.ID(made["id"].(string))})
+	_, err = act.Sync(t.Context(), activities.WABARef{Vendor: u.vendor, WABA: waba.ID(as[string](t, made["id"]))})
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), b.Token)
-	listed := u.get("/v1/wabas").is(http.StatusOK)["items"].([]any)
-	require.Equal(t, "TOKEN_EXPIRED", listed[0].(map[string]any)["status"])
+	listed := as[[]any](t, u.get("/v1/wabas").is(http.StatusOK)["items"])
+	require.Equal(t, "TOKEN_EXPIRED", as[map[string]any](t, listed[0])["status"])
 }
 
 func TestDocs_WorkOffline(t *testing.T) {
@@ -104,9 +111,11 @@ func TestDocs_WorkOffline(t *testing.T) {
 	doc := w.call("", "GET", "/v1/openapi.json", nil)
 	require.Equal(t, http.StatusOK, doc.status)
 	var spec struct {
-		OpenAPI string                               `json:"openapi"`
-		Servers []struct{ URL string }               `json:"servers"`
-		Paths   map[string]map[string]map[string]any `json:"paths"`
+		OpenAPI string `json:"openapi"`
+		Servers []struct {
+			URL string `json:"url"`
+		} `json:"servers"`
+		Paths map[string]map[string]map[string]any `json:"paths"`
 	}
 	require.NoError(t, json.Unmarshal(doc.body, &spec))
 	require.Equal(t, "3.1.0", spec.OpenAPI)
@@ -117,7 +126,7 @@ func TestDocs_WorkOffline(t *testing.T) {
 	seen := map[string]bool{}
 	for path, methods := range spec.Paths {
 		for method, op := range methods {
-			name := op["operationId"].(string)
+			name := as[string](t, op["operationId"])
 			require.False(t, seen[name], "two operations are called %s", name)
 			seen[name] = true
 			public := strings.HasPrefix(path, "/auth/")

@@ -138,6 +138,14 @@ func (w *world) do(r *http.Request) answer {
 
 type object = map[string]any
 
+// as is v as a T; a test whose answer has another shape ends there.
+func as[T any](t *testing.T, v any) T {
+	t.Helper()
+	got, ok := v.(T)
+	require.True(t, ok, "%v is a %T", v, v)
+	return got
+}
+
 func registration(email string) object {
 	return object{
 		"vendor_name": "Acme Foods", "email": email, "password": passphrase, "name": "Asha Rao",
@@ -159,10 +167,10 @@ type user struct {
 func (w *world) newUser(email string) user {
 	w.t.Helper()
 	made := w.call("", "POST", "/v1/auth/register", registration(email)).is(http.StatusCreated)
-	u := user{world: w, vendor: vendor.ID(made["vendor_id"].(string)), id: vendor.UserID(made["user_id"].(string))}
+	u := user{world: w, vendor: vendor.ID(as[string](w.t, made["vendor_id"])), id: vendor.UserID(as[string](w.t, made["user_id"]))}
 	w.call("", "POST", "/v1/auth/verify-email", object{"token": w.mailed(u.vendor, u.id)}).is(http.StatusOK)
 	tokens := w.call("", "POST", "/v1/auth/login", object{"email": email, "password": passphrase}).is(http.StatusOK)
-	u.token, u.refresh = tokens["access_token"].(string), tokens["refresh_token"].(string)
+	u.token, u.refresh = as[string](w.t, tokens["access_token"]), as[string](w.t, tokens["refresh_token"])
 	return u
 }
 

@@ -159,6 +159,7 @@ func TestRoute(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newServer(t)
 			w := s.do(t, tt.method, tt.path, tt.token, tt.body)
 			require.Equal(t, tt.status, w.Code, w.Body.String())

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"compress/gzip"
 	"flag"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -33,7 +32,7 @@ func (w *world) histories(t *testing.T) map[string]*historypb.History {
 	t.Helper()
 	cfg, err := config.Load(append(w.State().Env(devstack.Outbox), "TEMPORAL_CODEC_KEYS=dev1:"+w.State().Secrets["temporal_codec_key"]), os.ReadFile)
 	require.NoError(t, err)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	c, err := temporalx.Dial(t.Context(), &cfg, log)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

@@ -132,6 +132,7 @@ func TestSendTemplate_AgainstTheSimulator(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := a.send(ctx, tt.to, "1.1."+tt.to[1:]+".1", tt.values...)
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), tt.to[1:])

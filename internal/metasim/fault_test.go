@@ -164,7 +164,7 @@ func TestDuplicates_AreCountedByMessageNotByAttempt(t *testing.T) {
 	w := newWorld(t, `{"failed_after_sent_rate":0,"pair_limit":false}`)
 	counts := func() [3]float64 {
 		s := w.stats()
-		return [3]float64{s["accepted"].(float64), s["meta_unique"].(float64), s["meta_duplicates"].(float64)}
+		return [3]float64{at[float64](t, s["accepted"]), at[float64](t, s["meta_unique"]), at[float64](t, s["meta_duplicates"])}
 	}
 	w.sendTo("+919876543210", "k1.202611.m1.1")
 	w.sendTo("+919876543210", "k1.202611.m2.1")
@@ -245,10 +245,10 @@ func TestFates_DependOnSeedAndRecipientOnly(t *testing.T) {
 		w.eventually(func() bool { s := w.stats(); return s["scheduled"] == 0.0 && number(s, "webhooks", "pending") == 0 }, "all is over")
 		fates = map[string]string{}
 		for _, s := range w.hook.statuses(t) {
-			to := ids[s["id"].(string)]
-			fates[to] = max(fates[to], map[string]string{"sent": "1", "delivered": "2", "read": "3", "failed": "4"}[s["status"].(string)])
+			to := ids[at[string](t, s["id"])]
+			fates[to] = max(fates[to], map[string]string{"sent": "1", "delivered": "2", "read": "3", "failed": "4"}[at[string](t, s["status"])])
 		}
-		return fates, w.stats()["statuses"].(object)
+		return fates, at[object](t, w.stats()["statuses"])
 	}
 	one, counts := run(1)
 	two, _ := run(7)

@@ -70,10 +70,10 @@ func newWorld(t *testing.T, config string) *world {
 	}
 	made := w.admin(http.MethodPost, "wabas", `{"name":"Acme","subscribed":true,
 		"numbers":[{"display_phone_number":"+1 555-078-3881","verified_name":"Acme","throughput_level":"HIGH"}]}`)
-	w.token, w.business, w.waba = made["access_token"].(string), made["business_id"].(string), made["waba_id"].(string)
+	w.token, w.business, w.waba = at[string](t, made["access_token"]), at[string](t, made["business_id"]), at[string](t, made["waba_id"])
 	w.phone = at[string](t, made, "phone_numbers", 0, "id")
-	for _, x := range made["templates"].([]any) {
-		w.templates[x.(object)["name"].(string)] = x.(object)["id"].(string)
+	for _, x := range at[[]any](t, made["templates"]) {
+		w.templates[at[string](t, at[object](t, x)["name"])] = at[string](t, at[object](t, x)["id"])
 	}
 	return w
 }
@@ -334,7 +334,7 @@ func (r *receiver) statuses(t *testing.T) []object {
 	for _, v := range r.values(t, "messages") {
 		list, _ := v["statuses"].([]any)
 		for _, s := range list {
-			out = append(out, s.(object))
+			out = append(out, at[object](t, s))
 		}
 	}
 	return out
@@ -346,7 +346,7 @@ func (r *receiver) kinds(t *testing.T, wamid string) []string {
 	var out []string
 	for _, s := range r.statuses(t) {
 		if s["id"] == wamid {
-			out = append(out, s["status"].(string))
+			out = append(out, at[string](t, s["status"]))
 		}
 	}
 	return out

@@ -142,7 +142,7 @@ func checkAccount(w *world) string {
 		{"name":"picture","language":"en_US","category":"MARKETING","components":[
 			{"type":"HEADER","format":"IMAGE","example":{"header_handle":["4::aW"]}},{"type":"BODY","text":"Look at this."}]},
 		`+plain("hello_world", "APPROVED")+`,`+plain("asleep", "PAUSED")+`,`+plain("dead", "DISABLED")+`,`+plain("waiting", "PENDING")+`]}`)
-	w.token, w.waba = made["access_token"].(string), made["waba_id"].(string)
+	w.token, w.waba = at[string](w.t, made["access_token"]), at[string](w.t, made["waba_id"])
 	w.phone = at[string](w.t, made, "phone_numbers", 0, "id")
 	return w.phone
 }
@@ -211,7 +211,7 @@ func TestSend_ForeignObjectsAreNotThere(t *testing.T) {
 	w := newWorld(t, "")
 	other := w.admin(http.MethodPost, "wabas", `{"name":"Other","numbers":[{"display_phone_number":"+15550001111"}]}`)
 	theirs := at[string](t, other, "phone_numbers", 0, "id")
-	for _, path := range []string{theirs, other["waba_id"].(string), at[string](t, other, "templates", 0, "id"), other["business_id"].(string)} {
+	for _, path := range []string{theirs, at[string](t, other["waba_id"]), at[string](t, other, "templates", 0, "id"), at[string](t, other["business_id"])} {
 		a := w.graph(http.MethodGet, path, "")
 		require.Equal(t, []int{400, 100, 33}, []int{a.status, a.code(), a.subcode()}, path)
 	}

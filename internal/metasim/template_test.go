@@ -23,7 +23,7 @@ func TestTemplates_Paging(t *testing.T) {
 		require.Equal(t, http.StatusOK, a.status, "%s", a.raw)
 		for _, row := range at[[]any](t, a.body, "data") {
 			require.Len(t, row, 2, "the name and the id")
-			names = append(names, row.(object)["name"].(string))
+			names = append(names, at[string](t, at[object](t, row)["name"]))
 		}
 		next, _ := at[object](t, a.body, "paging")["next"].(string)
 		if next == "" {
@@ -88,7 +88,7 @@ func TestTemplates_CreationIsReviewed(t *testing.T) {
 	w := newWorld(t, "")
 	a := w.graph(http.MethodPost, w.waba+"/message_templates", newTemplate(nil))
 	require.Equal(t, "PENDING", a.body["status"], "%s", a.raw)
-	id := a.body["id"].(string)
+	id := at[string](t, a.body["id"])
 	fresh := object{"template": template("fresh_offer", "en_US", body("Ravi"))}
 	require.Equal(t, 132001, w.send(fresh).code())
 	w.advance(3 * time.Second)
@@ -203,7 +203,7 @@ func TestTemplates_PauseRejectDisable(t *testing.T) {
 	titles := map[string]bool{}
 	for _, v := range w.hook.values(t, "message_template_status_update") {
 		if info, ok := v["other_info"].(object); ok {
-			titles[info["title"].(string)] = true
+			titles[at[string](t, info["title"])] = true
 		}
 	}
 	require.Equal(t, map[string]bool{"FIRST_PAUSE": true, "SECOND_PAUSE": true, "DISABLED": true}, titles)

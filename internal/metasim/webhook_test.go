@@ -172,7 +172,7 @@ func TestWebhook_OneEntryPerAccount(t *testing.T) {
 	other := w.admin(http.MethodPost, "wabas", `{"name":"Other","subscribed":true,"numbers":[{"display_phone_number":"+15550001111"},{"display_phone_number":"+15550002222"}]}`)
 	w.sendTo("+919876543210", "")
 	for n := range 2 {
-		a := w.do(http.MethodPost, "/v23.0/"+at[string](t, other, "phone_numbers", n, "id")+"/messages", message(t, nil), other["access_token"].(string))
+		a := w.do(http.MethodPost, "/v23.0/"+at[string](t, other, "phone_numbers", n, "id")+"/messages", message(t, nil), at[string](t, other["access_token"]))
 		require.Equal(t, http.StatusOK, a.status)
 	}
 	w.advance(2 * time.Second)
@@ -192,7 +192,7 @@ func TestWebhook_Reordered(t *testing.T) {
 		w.advance(time.Second)
 	}
 	require.Equal(t, []string{"read", "delivered", "sent"}, w.hook.kinds(t, id))
-	first, last := w.hook.statuses(t)[0]["timestamp"].(string), w.hook.statuses(t)[2]["timestamp"].(string)
+	first, last := at[string](t, w.hook.statuses(t)[0]["timestamp"]), at[string](t, w.hook.statuses(t)[2]["timestamp"])
 	require.Greater(t, first, last, "the times tell the truth")
 }
 
@@ -372,7 +372,7 @@ func TestServiceWindow(t *testing.T) {
 		require.Equal(t, http.StatusOK, w.send(text).status, "Meta accepts and fails later")
 		w.eventually(func() bool { return len(w.hook.statuses(t)) > n }, "a status")
 		list := w.hook.statuses(t)
-		return list[len(list)-1]["status"].(string)
+		return at[string](t, list[len(list)-1]["status"])
 	}
 	require.Equal(t, "failed", last())
 	require.InDelta(t, 131047, at[float64](t, w.hook.statuses(t)[0], "errors", 0, "code"), 0)

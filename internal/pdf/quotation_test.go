@@ -20,12 +20,12 @@ import (
 const noto = "/usr/share/fonts/truetype/noto"
 
 // offer quotes one message each to the first n of many countries, from the real card.
-func offer(t testing.TB, vendor string, countries int) pdf.Offer {
-	t.Helper()
+func offer(tb testing.TB, vendor string, countries int) pdf.Offer {
+	tb.Helper()
 	text, err := os.ReadFile("../../deploy/rate-cards/usd-2026-10-01.csv")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	cards, err := pricing.ParseCard(pricing.CardFile{Rates: string(text)})
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	all := []string{
 		"IN", "US", "AE", "GB", "DE", "BD", "LK", "NP", "SG", "AU", "KE", "NG", "ZA", "BR", "MX", "SA", "QA", "KW", "OM", "MY",
 		"ID", "TH", "PH", "VN", "JP", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "NO", "DK", "IE", "PT", "PL", "RO", "HU",
@@ -37,14 +37,14 @@ func offer(t testing.TB, vendor string, countries int) pdf.Offer {
 	}
 	in, err := pricing.NewInputs(&cards[0], pricing.Marketing, counts,
 		pricing.FeeRule{Fixed: 5_000_000, PerMessage: 1_500}, pricing.TaxRule{Name: "GST", BPS: 1_800})
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	q, err := pricing.Compute(in)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	print, err := pricing.Fingerprint(in, q)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	at := time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC)
 	zone, err := time.LoadLocation("Asia/Kolkata")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return pdf.Offer{
 		Vendor: vendor, Region: "IN", Campaign: "Diwali offer 2026", Zone: zone,
 		Quotation: quotation.Quotation{

@@ -1,6 +1,7 @@
 package template_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -104,10 +105,7 @@ func TestFill(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			values := map[string]string{}
-			for k, v := range good {
-				values[k] = v
-			}
+			values := maps.Clone(good)
 			values[tt.key] = tt.value
 			if tt.value == "\x00delete" {
 				delete(values, tt.key)

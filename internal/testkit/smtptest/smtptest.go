@@ -19,11 +19,11 @@ type Server struct {
 }
 
 // New starts a server. A refusal ("550 no such user") is its answer to every recipient.
-func New(t testing.TB, refusal string) *Server {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close() })
+func New(tb testing.TB, refusal string) *Server {
+	tb.Helper()
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = l.Close() })
 	mails := make(chan string, 100)
 	go func() {
 		for {
