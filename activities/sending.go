@@ -224,7 +224,8 @@ func (r *sendRun) batch(ctx context.Context, ids []message.ID, step int, due fun
 	// What was posted must be recorded even if this run is being cancelled.
 	keepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	if err := r.Store.RecordSends(keepCtx, r.vendor, r.job, results, step, claimKept, r.UnknownGrace); err != nil {
+	how := store.Recording{Step: step, Keep: claimKept, Grace: r.UnknownGrace}
+	if err := r.Store.RecordSends(keepCtx, r.vendor, r.job, results, how); err != nil {
 		return err
 	}
 	r.tally(results)

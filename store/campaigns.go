@@ -245,11 +245,17 @@ type CampaignMessage struct {
 	RetryAt    *time.Time
 }
 
-// ListMessages returns up to limit messages of a campaign with ids above after, by id;
-// in one status unless "".
+// MessagePage is the part of a campaign's messages that ListMessages returns.
+type MessagePage struct {
+	Status message.Status // "": in any
+	After  message.ID     // ids above it
+	Limit  int            // at most so many
+}
+
+// ListMessages returns a page of a campaign's messages, by id.
 //
 // Errors: campaign.not_found.
-func (s *Store) ListMessages(ctx context.Context, v vendor.ID, c campaign.ID, status message.Status, after message.ID, limit int) ([]CampaignMessage, error) {
+func (s *Store) ListMessages(ctx context.Context, v vendor.ID, c campaign.ID, page MessagePage) ([]CampaignMessage, error) {
 	var out []CampaignMessage
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		row, err := s.campaignTx(ctx, tx, v, c, "CampaignByID")
@@ -257,11 +263,18 @@ func (s *Store) ListMessages(ctx context.Context, v vendor.ID, c campaign.ID, st
 			return err
 		}
 		out, err = collect(ctx, tx, s.sql("CampaignMessages"), pgx.StrictNamedArgs{
-			"vendor_id": v, "campaign_id": c, "month": row.Month, "after": after, "status": nullID(status), "max_rows": limit,
+			"vendor_id": v, "campaign_id": c, "month": row.Month, "after": page.After, "status": nullID(page.Status), "max_rows": page.Limit,
 		}, pgx.RowToStructByPos[CampaignMessage])
 		return err
 	})
 	return out, err
+}
+
+// Approval is the acceptance of a quotation of a campaign.
+type Approval struct {
+	Campaign  campaign.ID
+	Quotation quotation.ID
+	At        time.Time
 }
 
 // ApproveCampaign accepts a quotation: in one transaction the quoted total moves from the
@@ -271,24 +284,24 @@ func (s *Store) ListMessages(ctx context.Context, v vendor.ID, c campaign.ID, st
 // Errors: campaign.not_found, campaign.wrong_state, quotation.not_found,
 // quotation.other_campaign, quotation.not_standing, quotation.expired,
 // wallet.insufficient_funds.
-func (s *Store) ApproveCampaign(ctx context.Context, v vendor.ID, c campaign.ID, q quotation.ID, now time.Time, once Once[campaign.Campaign]) (campaign.Campaign, error) {
+func (s *Store) ApproveCampaign(ctx context.Context, v vendor.ID, a Approval, once Once[campaign.Campaign]) (campaign.Campaign, error) {
 	return inTxOnce(ctx, s, v, once, func(tx pgx.Tx) (campaign.Campaign, error) {
-		row, err := s.campaignTx(ctx, tx, v, c, "CampaignLock")
+		row, err := s.campaignTx(ctx, tx, v, a.Campaign, "CampaignLock")
 		if err != nil {
 			return row, err
 		}
-		if row.Quotation == string(q) && !row.ApprovedAt.IsZero() {
+		if row.Quotation == string(a.Quotation) && !row.ApprovedAt.IsZero() {
 			return row, nil
 		}
 		next, err := campaign.Next(row.State, campaign.Approve)
 		if err != nil {
 			return row, err
 		}
-		offer, err := s.quotationTx(ctx, tx, v, q)
+		offer, err := s.quotationTx(ctx, tx, v, a.Quotation)
 		if err != nil {
 			return row, err
 		}
-		if err := offer.CheckAccept(c, now); err != nil {
+		if err := offer.CheckAccept(a.Campaign, a.At); err != nil {
 			return row, err
 		}
 		purse, err := s.walletTx(ctx, tx, v)
@@ -298,17 +311,17 @@ func (s *Store) ApproveCampaign(ctx context.Context, v vendor.ID, c campaign.ID,
 		if missing := offer.Missing(purse.Balance); missing > 0 {
 			return row, wallet.ErrInsufficientFunds.Detail("the wallet lacks %s %s of the quoted %s", purse.Currency, missing, offer.Quote.Total)
 		}
-		if _, err := s.postTx(ctx, tx, v, wallet.Hold(string(c), "hold/"+string(c), offer.Quote.Total)); err != nil {
+		if _, err := s.postTx(ctx, tx, v, wallet.Hold(string(a.Campaign), "hold/"+string(a.Campaign), offer.Quote.Total)); err != nil {
 			return row, err
 		}
-		if _, err := tx.Exec(ctx, s.sql("QuotationAccept"), pgx.StrictNamedArgs{"vendor_id": v, "id": q}); err != nil {
+		if _, err := tx.Exec(ctx, s.sql("QuotationAccept"), pgx.StrictNamedArgs{"vendor_id": v, "id": a.Quotation}); err != nil {
 			return row, err
 		}
-		row.Quotation = string(q)
+		row.Quotation = string(a.Quotation)
 		if row, err = s.moveCampaign(ctx, tx, v, row, next); err != nil {
 			return row, err
 		}
-		return row, s.enqueue(ctx, tx, v, "campaign.approved", string(c))
+		return row, s.enqueue(ctx, tx, v, "campaign.approved", string(a.Campaign))
 	})
 }
 

@@ -114,7 +114,7 @@ func (s shop) quote(t *testing.T, c campaign.ID) quotation.Quotation {
 
 func (s shop) approve(t *testing.T, c campaign.ID, q quotation.ID) (campaign.Campaign, error) {
 	t.Helper()
-	return s.ApproveCampaign(t.Context(), s.v, c, q, s.now, store.Once[campaign.Campaign]{})
+	return s.ApproveCampaign(t.Context(), s.v, store.Approval{Campaign: c, Quotation: q, At: s.now}, store.Once[campaign.Campaign]{})
 }
 
 func (s shop) events(t *testing.T, kind string) int {
@@ -187,13 +187,13 @@ func TestCampaign_OfAnotherVendorIsNotThere(t *testing.T) {
 	require.ErrorIs(t, err, campaign.ErrNotFound)
 	_, err = s.CampaignOverview(ctx, stranger, c.ID)
 	require.ErrorIs(t, err, campaign.ErrNotFound)
-	_, err = s.ListMessages(ctx, stranger, c.ID, "", 0, 10)
+	_, err = s.ListMessages(ctx, stranger, c.ID, store.MessagePage{Limit: 10})
 	require.ErrorIs(t, err, campaign.ErrNotFound)
 	_, err = s.Quotation(ctx, stranger, q.ID)
 	require.ErrorIs(t, err, quotation.ErrNotFound)
 	_, err = s.IssueQuotation(ctx, stranger, c.ID, s.now, store.Once[quotation.Quotation]{})
 	require.ErrorIs(t, err, campaign.ErrNotFound)
-	_, err = s.ApproveCampaign(ctx, stranger, c.ID, q.ID, s.now, store.Once[campaign.Campaign]{})
+	_, err = s.ApproveCampaign(ctx, stranger, store.Approval{Campaign: c.ID, Quotation: q.ID, At: s.now}, store.Once[campaign.Campaign]{})
 	require.ErrorIs(t, err, campaign.ErrNotFound)
 	_, err = s.CancelCampaign(ctx, stranger, c.ID)
 	require.ErrorIs(t, err, campaign.ErrNotFound)
@@ -367,7 +367,7 @@ func TestApproveCampaign_Refuses(t *testing.T) {
 	require.ErrorIs(t, err, quotation.ErrNotStanding)
 	_, err = s.approve(t, c.ID, id.New[quotation.ID]())
 	require.ErrorIs(t, err, quotation.ErrNotFound)
-	_, err = s.ApproveCampaign(t.Context(), s.v, c.ID, q.ID, s.now.Add(quotation.Validity), store.Once[campaign.Campaign]{})
+	_, err = s.ApproveCampaign(t.Context(), s.v, store.Approval{Campaign: c.ID, Quotation: q.ID, At: s.now.Add(quotation.Validity)}, store.Once[campaign.Campaign]{})
 	require.ErrorIs(t, err, quotation.ErrExpired)
 	_, err = s.approve(t, c.ID, q.ID)
 	require.NoError(t, err)
@@ -424,10 +424,10 @@ func TestSteerCampaign(t *testing.T) {
 	_, err = s.ResumeCampaign(ctx, s.v, c.ID)
 	require.ErrorIs(t, err, campaign.ErrAudienceGrew)
 
-	messages, err := s.ListMessages(ctx, s.v, c.ID, "", 0, 3)
+	messages, err := s.ListMessages(ctx, s.v, c.ID, store.MessagePage{Limit: 3})
 	require.NoError(t, err)
 	require.Len(t, messages, 3)
-	rest, err := s.ListMessages(ctx, s.v, c.ID, "QUEUED", messages[2].ID, 10)
+	rest, err := s.ListMessages(ctx, s.v, c.ID, store.MessagePage{Status: "QUEUED", After: messages[2].ID, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, rest, 2)
 	o, err := s.CampaignOverview(ctx, s.v, c.ID)

@@ -84,7 +84,7 @@ func (s *Store) PrepareCampaign(ctx context.Context, v vendor.ID, c campaign.ID,
 			return nil //nolint:nilerr // not to be prepared (cancelled, or done before): the caller reads the state
 		}
 		state = next
-		month := int32(now.UTC().Year()*100 + int(now.UTC().Month()))
+		month := int32(now.UTC().Year()*100 + int(now.UTC().Month())) //nolint:gosec // yyyymm
 		args := pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c, "status": next, "month": month}
 		if _, err := tx.Exec(ctx, s.sql("DispatchPrepare"), args); err != nil {
 			return err

@@ -114,7 +114,7 @@ func (c campaigner) answer(t *testing.T, job store.SendJob, marked []store.Marke
 		results[i] = store.SendResult{ID: m.ID, Attempt: m.Attempt, Price: m.Price, Status: message.Sent, Wamid: fmt.Sprintf("wamid.%d.%d", m.ID, m.Attempt)}
 		to(i, &results[i])
 	}
-	require.NoError(t, c.RecordSends(t.Context(), c.v, job, results, 0, keep, grace))
+	require.NoError(t, c.RecordSends(t.Context(), c.v, job, results, store.Recording{Keep: keep, Grace: grace}))
 }
 
 func sent(int, *store.SendResult) {}

@@ -23,6 +23,8 @@ type Once[T any] struct {
 
 // Repeat is how a method with Once says that it ran before: Answer is what it
 // answered then. It is not a failure, but nothing was done.
+//
+//nolint:errname // not a failure: a former answer on its way past the transaction
 type Repeat struct{ Answer []byte }
 
 // Error implements error.
@@ -39,7 +41,7 @@ var ErrKeyReused = errs.New(errs.Invalid, "idempotency.key_reused",
 func inTxOnce[T any](ctx context.Context, s *Store, v vendor.ID, once Once[T], fn func(pgx.Tx) (T, error)) (T, error) {
 	var out, none T
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
-		if err := s.beginOnce(ctx, tx, v, once.Route, once.Key, once.Hash); err != nil {
+		if err := s.beginOnce(ctx, tx, v, onceKey{once.Route, once.Key, once.Hash}); err != nil {
 			return err
 		}
 		var err error
@@ -61,25 +63,31 @@ func inTxOnce[T any](ctx context.Context, s *Store, v vendor.ID, once Once[T], f
 	return out, nil
 }
 
+// onceKey is a Once without its answer, which alone has the method's type.
+type onceKey struct {
+	route, key string
+	hash       []byte
+}
+
 // beginOnce takes the key, or tells what it gave before.
-func (s *Store) beginOnce(ctx context.Context, tx pgx.Tx, v vendor.ID, route, key string, hash []byte) error {
-	if key == "" {
+func (s *Store) beginOnce(ctx context.Context, tx pgx.Tx, v vendor.ID, once onceKey) error {
+	if once.key == "" {
 		return nil
 	}
 	tag, err := tx.Exec(ctx, s.sql("IdempotencyKeyInsert"), pgx.StrictNamedArgs{
-		"vendor_id": v, "route": route, "key": key, "request_hash": hash,
+		"vendor_id": v, "route": once.route, "key": once.key, "request_hash": once.hash,
 	})
 	if err != nil || tag.RowsAffected() == 1 {
 		return err
 	}
 	var before, answer []byte
 	err = tx.QueryRow(ctx, s.sql("IdempotencyKeyByKey"), pgx.StrictNamedArgs{
-		"vendor_id": v, "route": route, "key": key,
+		"vendor_id": v, "route": once.route, "key": once.key,
 	}).Scan(&before, &answer)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(before, hash) {
+	if !bytes.Equal(before, once.hash) {
 		return ErrKeyReused
 	}
 	return &Repeat{Answer: answer}

@@ -91,7 +91,7 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 		if err != nil {
 			return err
 		}
-		if err := s.progress(ctx, tx, v, job, lost, keep); err != nil {
+		if err := s.progress(ctx, tx, v, job, doneRows{lost, keep}); err != nil {
 			return err
 		}
 		gone := make(map[int64]bool, len(lost))
@@ -167,31 +167,38 @@ func (s *Store) SendState(ctx context.Context, v vendor.ID, job SendJob) (campai
 	return state, err
 }
 
+// Recording says how RecordSends goes about it.
+type Recording struct {
+	Step  int           // numbers the calls of one lease from zero: it makes the capture's reference
+	Keep  time.Duration // for how long the claim is kept from now on
+	Grace time.Duration // for how long an unknown outcome may still be told by Meta
+}
+
 // RecordSends writes what became of marked messages and captures the price of those
-// sent, in one transaction. results are sorted by message; each message once. step
-// numbers the calls of one lease from zero: it makes the capture's reference.
-func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, results []SendResult, step int, keep, grace time.Duration) error {
+// sent, in one transaction. results are sorted by message; each message once.
+func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, results []SendResult, how Recording) error {
 	batch := newRecordBatch(results)
+	batch.grace = how.Grace
 	return s.inTx(ctx, v, func(tx pgx.Tx) error {
 		captured, err := s.recordAnswers(ctx, tx, v, job, batch)
 		if err != nil {
 			return err
 		}
-		if err := s.recordLeftovers(ctx, tx, v, job, batch, grace); err != nil {
+		if err := s.recordLeftovers(ctx, tx, v, job, batch); err != nil {
 			return err
 		}
 		if err := s.adoptOrphans(ctx, tx, v, job, batch); err != nil {
 			return err
 		}
 		if captured > 0 {
-			if _, err := s.postTx(ctx, tx, v, wallet.Capture(string(job.Campaign), captureReference(job, step), captured)); err != nil {
+			if _, err := s.postTx(ctx, tx, v, wallet.Capture(string(job.Campaign), captureReference(job, how.Step), captured)); err != nil {
 				return err
 			}
 		}
-		if err := s.requeue(ctx, tx, v, job, batch.backIDs, batch.backAt); err != nil {
+		if err := s.requeue(ctx, tx, v, job, batch.back); err != nil {
 			return err
 		}
-		if err := s.progress(ctx, tx, v, job, batch.allIDs, keep); err != nil {
+		if err := s.progress(ctx, tx, v, job, doneRows{batch.allIDs, how.Keep}); err != nil {
 			return err
 		}
 		// The number's window has room again: its vendor's turn wants a look.
@@ -211,9 +218,9 @@ type recordBatch struct {
 	dead    []SendResult
 	forget  []SendResult
 	allIDs  []int64
-	backIDs []int64
-	backAt  []time.Time
+	back    dueRows
 	wamids  map[string]SendResult
+	grace   time.Duration // of the unknown ones
 }
 
 func newRecordBatch(results []SendResult) recordBatch {
@@ -221,7 +228,7 @@ func newRecordBatch(results []SendResult) recordBatch {
 	for _, r := range results {
 		b.allIDs = append(b.allIDs, int64(r.ID))
 		if !r.RetryAt.IsZero() {
-			b.backIDs, b.backAt = append(b.backIDs, int64(r.ID)), append(b.backAt, r.RetryAt)
+			b.back.ids, b.back.at = append(b.back.ids, int64(r.ID)), append(b.back.at, r.RetryAt)
 		}
 		if r.Status == message.Sending {
 			b.forget = append(b.forget, r)
@@ -251,9 +258,7 @@ func (s *Store) recordAnswers(ctx context.Context, tx pgx.Tx, v vendor.ID, job S
 	for i, r := range b.answers {
 		ids[i], attempts[i], statuses[i], prices[i] = int64(r.ID), r.Attempt, string(r.Status), int64(r.Price)
 		wamids[i], titles[i], details[i] = orNull(r.Wamid), orNull(r.Title), orNull(r.Details)
-		if r.Code != 0 {
-			codes[i] = new(int32(r.Code))
-		}
+		codes[i] = codeOrNull(r.Code)
 		if !r.RetryAt.IsZero() {
 			retries[i] = &r.RetryAt
 		}
@@ -264,7 +269,7 @@ func (s *Store) recordAnswers(ctx context.Context, tx pgx.Tx, v vendor.ID, job S
 	return captured, err
 }
 
-func (s *Store) recordLeftovers(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch, grace time.Duration) error {
+func (s *Store) recordLeftovers(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch) error {
 	if len(b.forget) > 0 {
 		ids, attempts := refs(b.forget)
 		if _, err := tx.Exec(ctx, s.sql("SendForget"), pgx.StrictNamedArgs{
@@ -276,7 +281,7 @@ func (s *Store) recordLeftovers(ctx context.Context, tx pgx.Tx, v vendor.ID, job
 	if len(b.unknown) > 0 {
 		ids, attempts := refs(b.unknown)
 		if _, err := tx.Exec(ctx, s.sql("SendUnknownInsert"), pgx.StrictNamedArgs{
-			"vendor_id": v, "month": job.Month, "campaign_id": job.Campaign, "grace": grace, "message_ids": ids, "attempts": attempts,
+			"vendor_id": v, "month": job.Month, "campaign_id": job.Campaign, "grace": b.grace, "message_ids": ids, "attempts": attempts,
 		}); err != nil {
 			return err
 		}
@@ -288,21 +293,27 @@ func (s *Store) recordLeftovers(ctx context.Context, tx pgx.Tx, v vendor.ID, job
 			return err
 		}
 	}
-	return s.bury(ctx, tx, v, job.Campaign, job.Month, b.dead)
+	return s.bury(ctx, tx, v, place{job.Campaign, job.Month}, b.dead)
+}
+
+// place is where a campaign's messages are.
+type place struct {
+	campaign campaign.ID
+	month    message.Month
 }
 
 // bury puts final failures into the dead letters, once each.
-func (s *Store) bury(ctx context.Context, tx pgx.Tx, v vendor.ID, c campaign.ID, month message.Month, dead []SendResult) error {
+func (s *Store) bury(ctx context.Context, tx pgx.Tx, v vendor.ID, at place, dead []SendResult) error {
 	if len(dead) == 0 {
 		return nil
 	}
 	ids, attempts := refs(dead)
 	classes, codes, reasons := make([]string, len(dead)), make([]int32, len(dead)), make([]string, len(dead))
 	for i, r := range dead {
-		classes[i], codes[i], reasons[i] = r.Class, int32(r.Code), r.Title
+		classes[i], codes[i], reasons[i] = r.Class, code32(r.Code), r.Title
 	}
 	_, err := tx.Exec(ctx, s.sql("SendDeadLetters"), pgx.StrictNamedArgs{
-		"vendor_id": v, "campaign_id": c, "month": month, "message_ids": ids, "attempts": attempts,
+		"vendor_id": v, "campaign_id": at.campaign, "month": at.month, "message_ids": ids, "attempts": attempts,
 		"classes": classes, "codes": codes, "reasons": reasons,
 	})
 	return err
@@ -348,24 +359,36 @@ func (s *Store) adoptOrphans(ctx context.Context, tx pgx.Tx, v vendor.ID, job Se
 	return s.mergeStatuses(ctx, tx, statuses)
 }
 
+// dueRows are rows of a claim with the time at which each is due again.
+type dueRows struct {
+	ids []int64
+	at  []time.Time
+}
+
 // requeue gives rows of the claim back to their lane.
-func (s *Store) requeue(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, ids []int64, at []time.Time) error {
-	if len(ids) == 0 {
+func (s *Store) requeue(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, due dueRows) error {
+	if len(due.ids) == 0 {
 		return nil
 	}
 	_, err := tx.Exec(ctx, s.sql("SendRequeue"), pgx.StrictNamedArgs{
-		"vendor_id": v, "claim_id": job.Claim, "message_ids": ids, "available_at": at,
+		"vendor_id": v, "claim_id": job.Claim, "message_ids": due.ids, "available_at": due.at,
 	})
 	return err
 }
 
+// doneRows are rows that leave a claim, which is kept for keep from now on.
+type doneRows struct {
+	ids  []int64
+	keep time.Duration
+}
+
 // progress takes done rows out of the claim.
-func (s *Store) progress(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, done []int64, keep time.Duration) error {
-	if done == nil {
-		done = []int64{}
+func (s *Store) progress(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, done doneRows) error {
+	if done.ids == nil {
+		done.ids = []int64{}
 	}
 	tag, err := tx.Exec(ctx, s.sql("SendProgress"), pgx.StrictNamedArgs{
-		"vendor_id": v, "claim_id": job.Claim, "lease": job.Lease, "done_ids": done, "keep": keep,
+		"vendor_id": v, "claim_id": job.Claim, "lease": job.Lease, "done_ids": done.ids, "keep": done.keep,
 	})
 	_ = tag // a newer lease holds the claim: what we know is recorded all the same
 	return err
@@ -378,10 +401,10 @@ func (s *Store) ReturnRows(ctx context.Context, v vendor.ID, job SendJob, ids []
 		raw[i], due[i] = int64(m), at
 	}
 	return s.inTx(ctx, v, func(tx pgx.Tx) error {
-		if err := s.requeue(ctx, tx, v, job, raw, due); err != nil {
+		if err := s.requeue(ctx, tx, v, job, dueRows{raw, due}); err != nil {
 			return err
 		}
-		if err := s.progress(ctx, tx, v, job, raw, time.Minute); err != nil {
+		if err := s.progress(ctx, tx, v, job, doneRows{raw, time.Minute}); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": at})
@@ -401,7 +424,7 @@ func (s *Store) CancelRows(ctx context.Context, v vendor.ID, job SendJob, ids []
 		}); err != nil {
 			return err
 		}
-		return s.progress(ctx, tx, v, job, raw, time.Minute)
+		return s.progress(ctx, tx, v, job, doneRows{raw, time.Minute})
 	})
 }
 

@@ -135,7 +135,7 @@ func (s *Store) settlePage(ctx context.Context, tx pgx.Tx, v vendor.ID) ([]settl
 	}
 	for _, p := range dead {
 		letter := SendResult{ID: message.ID(p.Message), Attempt: p.Attempt, Class: "FAILED_AFTER_ACCEPTANCE", Code: p.Code, Title: p.Title}
-		if err := s.bury(ctx, tx, v, p.Campaign, message.Month(p.Month), []SendResult{letter}); err != nil {
+		if err := s.bury(ctx, tx, v, place{p.Campaign, message.Month(p.Month)}, []SendResult{letter}); err != nil {
 			return nil, err
 		}
 	}

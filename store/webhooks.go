@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -236,7 +237,16 @@ func codeOrNull(code int) *int32 {
 	if code == 0 {
 		return nil
 	}
-	return new(int32(code))
+	return new(code32(code))
+}
+
+// code32 is a code of Meta's as its column holds it. Theirs have at most seven digits; one
+// that does not fit is nothing to lose a status for, and becomes the largest that does.
+func code32(code int) int32 {
+	if code < math.MinInt32 || code > math.MaxInt32 {
+		return math.MaxInt32
+	}
+	return int32(code)
 }
 
 // statusColumns are the parallel arrays of StatusMerge.

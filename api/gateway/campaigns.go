@@ -221,7 +221,7 @@ func (h *campaigns) approve(ctx context.Context, who httpx.Principal, in *approv
 		return nil, quotation.ErrNotFound
 	}
 	return once(ctx, in.Once, in.Body, newCampaignBody, func(o store.Once[campaign.Campaign]) (campaign.Campaign, error) {
-		return h.store.ApproveCampaign(ctx, who.Vendor, c, q, time.Now(), o)
+		return h.store.ApproveCampaign(ctx, who.Vendor, store.Approval{Campaign: c, Quotation: q, At: time.Now()}, o)
 	})
 }
 
@@ -294,7 +294,7 @@ func (h *campaigns) messages(ctx context.Context, who httpx.Principal, in *listM
 	if err != nil {
 		return nil, err
 	}
-	rows, err := h.store.ListMessages(ctx, who.Vendor, c, in.Status, after, in.Limit+1)
+	rows, err := h.store.ListMessages(ctx, who.Vendor, c, store.MessagePage{Status: in.Status, After: after, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, err
 	}
