@@ -59,7 +59,7 @@ func New(d Deps) (http.Handler, error) {
 	return root, nil
 }
 
-// routes is the table.
+// routes is the table, contactRoutes and campaignRoutes its other parts.
 func routes(api *httpx.API, d Deps) error {
 	// Hashing is bound by processors and memory: two at once on each core keep both in use.
 	hasher, err := password.New(2 * runtime.GOMAXPROCS(0))
@@ -92,6 +92,12 @@ func routes(api *httpx.API, d Deps) error {
 	httpx.Route(api, "GET /templates", 200, vendor.Member, "List templates", t.list)
 	httpx.Route(api, "GET /templates/{id}", 200, vendor.Member, "Read a template", t.get)
 
+	contactRoutes(api, d)
+	campaignRoutes(api, d)
+	return nil
+}
+
+func contactRoutes(api *httpx.API, d Deps) {
 	i := &imports{store: d.Store, keys: d.Keys, blob: d.Blob, clamd: d.Clamd, maxBytes: d.UploadMaxBytes}
 	httpx.Raw(api, "POST /contact-imports", 202, vendor.Member, "Upload a file of contacts", i.upload, documentUpload)
 	httpx.Route(api, "GET /contact-imports", 200, vendor.Member, "List imports, newest first", i.list)
@@ -104,7 +110,9 @@ func routes(api *httpx.API, d Deps) error {
 	httpx.Route(api, "GET /contacts", 200, vendor.Member, "List contacts", b.list)
 	httpx.Route(api, "GET /contacts/{id}", 200, vendor.Member, "Read a contact", b.get)
 	httpx.Route(api, "GET /labels", 200, vendor.Member, "List labels", b.labels)
+}
 
+func campaignRoutes(api *httpx.API, d Deps) {
 	c := &campaigns{store: d.Store}
 	httpx.Route(api, "POST /campaigns", 201, vendor.Member, "Write a campaign", c.create)
 	httpx.Route(api, "GET /campaigns", 200, vendor.Member, "List campaigns, newest first", c.list)
@@ -124,5 +132,4 @@ func routes(api *httpx.API, d Deps) error {
 	m := &wallets{store: d.Store}
 	httpx.Route(api, "GET /wallet", 200, vendor.Member, "Read the wallet", m.get)
 	httpx.Route(api, "GET /wallet/transactions", 200, vendor.Member, "List the wallet's transactions, newest first", m.transactions)
-	return nil
 }

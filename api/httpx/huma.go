@@ -51,6 +51,8 @@ type Endpoint[I, O any] func(ctx context.Context, who Principal, in *I) (*O, err
 // Route adds an endpoint for callers whose role is at least least. methodPath is
 // "POST /campaigns/{id}/approve"; code is the status of success. I and O are huma
 // input and output structs (see Reply for the plain case).
+//
+//nolint:revive // a row of the route table: its columns read best on one line
 func Route[I, O any](a *API, methodPath string, code int, least vendor.Role, summary string, h Endpoint[I, O]) {
 	op := operation(methodPath, code, summary)
 	op.Security = []map[string][]string{{"bearer": {}}}
@@ -83,6 +85,8 @@ func Public[I, O any](a *API, methodPath string, code int, summary string, h fun
 
 // Raw adds an endpoint that reads or writes its bytes itself (upload, download,
 // event stream). doc fills in what the types cannot say; nil leaves the bare entry.
+//
+//nolint:revive // a row of the route table, see Route
 func Raw(a *API, methodPath string, code int, least vendor.Role, summary string, h HandlerFunc, doc func(*huma.Operation)) {
 	op := operation(methodPath, code, summary)
 	op.Security = []map[string][]string{{"bearer": {}}}
@@ -205,8 +209,7 @@ func writeHuma(api huma.API, ctx huma.Context, err error) {
 	}
 	ctx.SetHeader("Content-Type", p.ContentType(""))
 	ctx.SetStatus(p.Status)
-	//nolint:errcheck // the client went away: nobody is left to tell
-	api.Marshal(ctx.BodyWriter(), "application/json", p)
+	_ = api.Marshal(ctx.BodyWriter(), "application/json", p) // the client went away: nobody is left to tell
 }
 
 // ownErrors makes Problem huma's error type. The hooks are huma's package variables:

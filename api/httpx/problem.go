@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -20,6 +21,8 @@ import (
 // Problem is an RFC 9457 problem document: the only shape an error has over HTTP.
 // Code is permanent and meant for programs, Detail for people. It is an error itself,
 // for the few answers (400, 412, 415) that no errs.Kind stands for.
+//
+//nolint:errname // RFC 9457's word for it, and the API's schema name
 type Problem struct {
 	Type      string       `json:"type" doc:"URI of the problem type, made of the code" example:"urn:kloyst:problem:wallet.insufficient_funds"`
 	Title     string       `json:"title" doc:"The status in words" example:"Payment Required"`
@@ -167,13 +170,10 @@ func report(ctx context.Context, err error, p *Problem) {
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(r.Context(), err)
 	report(r.Context(), err, p)
-	for k, v := range p.GetHeaders() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), p.GetHeaders())
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
-	//nolint:errcheck,errchkjson // the client went away: nobody is left to tell
-	json.NewEncoder(w).Encode(p)
+	_ = json.NewEncoder(w).Encode(p) // the client went away: nobody is left to tell
 }
 
 // NotFound answers a path nobody serves, MethodNotAllowed a method a path does not have.

@@ -20,8 +20,8 @@ import (
 const AccessTTL = 15 * time.Minute
 
 const (
-	tokenIssuer   = "kloyst"
-	tokenAudience = "kloyst-api"
+	issuer   = "kloyst"
+	audience = "kloyst-api"
 )
 
 // Tokens signs and checks access tokens (JWT, EdDSA). The zero value does not work.
@@ -46,7 +46,7 @@ func NewTokens(seed []byte) (*Tokens, error) {
 	t.kid = hex.EncodeToString(sum[:8])
 	t.read = jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
-		jwt.WithIssuer(tokenIssuer), jwt.WithAudience(tokenAudience),
+		jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 		jwt.WithLeeway(10*time.Second), // clocks of two machines, NTP-kept
 	)
@@ -65,7 +65,7 @@ func (t *Tokens) Issue(p Principal) (string, time.Time, error) {
 	end := now.Add(AccessTTL)
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: tokenIssuer, Audience: jwt.ClaimStrings{tokenAudience}, Subject: string(p.User),
+			Issuer: issuer, Audience: jwt.ClaimStrings{audience}, Subject: string(p.User),
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(end), ID: id.Random(),
 		},
 		VendorID: p.Vendor, Role: p.Role,
