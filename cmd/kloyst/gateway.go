@@ -64,5 +64,5 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 	// Redis is no check: without it logins are not slowed down, and everything else works.
 	internal := obs.NewInternal(map[string]obs.Check{"postgres": db.Ping})
 	srv := &http.Server{Addr: cfg.HTTPAddr, Handler: api, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
-	return serve(ctx, internal, cfg.InternalAddr, srv, cfg.ShutdownGrace, nil)
+	return serve(ctx, cfg, internal, srv, nil)
 }

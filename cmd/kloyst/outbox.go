@@ -25,5 +25,5 @@ func runOutbox(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	defer temporal.Close()
 	internal := obs.NewInternal(map[string]obs.Check{"postgres": db.Ping})
 	relay := &outbox.Relay{Store: db, Temporal: temporal, Log: log, Metrics: outbox.NewMetrics(internal.Registry)}
-	return serve(ctx, internal, cfg.InternalAddr, nil, cfg.ShutdownGrace, relay.Run)
+	return serve(ctx, cfg, internal, nil, relay.Run)
 }

@@ -3,18 +3,18 @@ package main
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kloyst/kloyst-core/internal/config"
 	"github.com/kloyst/kloyst-core/internal/obs"
 )
 
 // serve runs a mode: its internal port, its public server (nil: none) and its loop, until
 // ctx ends or one of them fails. Then readiness flips, and open requests and the loop have
-// grace in all to finish.
-func serve(ctx context.Context, internal *obs.Internal, internalAddr string, public *http.Server, grace time.Duration, loop func(context.Context) error) error {
-	inner := internal.Server(internalAddr)
+// the shutdown grace in all to finish.
+func serve(ctx context.Context, cfg *config.Config, internal *obs.Internal, public *http.Server, loop func(context.Context) error) error {
+	inner := internal.Server(cfg.InternalAddr)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return obs.Closed(inner.ListenAndServe()) })
 	if public != nil {
@@ -27,7 +27,7 @@ func serve(ctx context.Context, internal *obs.Internal, internalAddr string, pub
 		<-gctx.Done()
 		internal.Drain()
 		// gctx is over: the grace period must not inherit its cancellation.
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownGrace)
 		defer cancel()
 		if public != nil {
 			if err := public.Shutdown(drain); err != nil {

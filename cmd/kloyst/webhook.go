@@ -32,5 +32,5 @@ func runWebhook(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 			Secrets: cfg.AppSecrets(), VerifyToken: string(cfg.MetaVerifyToken), Intake: intake, Log: log,
 		}),
 	}
-	return serve(ctx, internal, cfg.InternalAddr, srv, cfg.ShutdownGrace, intake.Run)
+	return serve(ctx, cfg, internal, srv, intake.Run)
 }

@@ -93,7 +93,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 			return err
 		},
 	})
-	return serve(ctx, internal, cfg.InternalAddr, nil, cfg.ShutdownGrace, func(ctx context.Context) error {
+	return serve(ctx, cfg, internal, nil, func(ctx context.Context) error {
 		return runWorkers(ctx, core, send, imports, pdfs)
 	})
 }
