@@ -33,18 +33,24 @@ func (a *api) call(ctx context.Context, method, path string, in, out any) error 
 		}
 		body = bytes.NewReader(text)
 	}
-	return a.send(ctx, method, path, "application/json", body, out)
+	return a.send(ctx, request{method, path, "application/json", body}, out)
 }
 
-func (a *api) send(ctx context.Context, method, path, contentType string, body io.Reader, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, a.base+path, body)
+// request is what send puts on the wire; a nil body is none.
+type request struct {
+	method, path, contentType string
+	body                      io.Reader
+}
+
+func (a *api) send(ctx context.Context, r request, out any) error {
+	req, err := http.NewRequestWithContext(ctx, r.method, a.base+r.path, r.body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", contentType)
+	if r.body != nil {
+		req.Header.Set("Content-Type", r.contentType)
 	}
-	if method == http.MethodPost {
+	if r.method == http.MethodPost {
 		req.Header.Set("Idempotency-Key", id.Random())
 	}
 	if a.token != "" {
@@ -52,15 +58,15 @@ func (a *api) send(ctx context.Context, method, path, contentType string, body i
 	}
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
 	defer resp.Body.Close() // read to its end below
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(text))
+		return fmt.Errorf("%s %s: %s: %s", r.method, r.path, resp.Status, bytes.TrimSpace(text))
 	}
 	if raw, ok := out.(*[]byte); ok {
 		*raw = text
@@ -70,13 +76,13 @@ func (a *api) send(ctx context.Context, method, path, contentType string, body i
 		return nil
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
 	return nil
 }
 
-// upload sends a file as a form.
-func (a *api) upload(ctx context.Context, path, name string, file []byte, fields map[string]string, out any) error {
+// upload posts file as a form, under the name contacts.csv.
+func (a *api) upload(ctx context.Context, path string, file []byte, fields map[string]string, out any) error {
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	for k, v := range fields {
@@ -84,7 +90,7 @@ func (a *api) upload(ctx context.Context, path, name string, file []byte, fields
 			return fmt.Errorf("make form: %w", err)
 		}
 	}
-	part, err := form.CreateFormFile("file", name)
+	part, err := form.CreateFormFile("file", "contacts.csv")
 	if err == nil {
 		_, err = part.Write(file)
 	}
@@ -94,5 +100,5 @@ func (a *api) upload(ctx context.Context, path, name string, file []byte, fields
 	if err != nil {
 		return fmt.Errorf("make form: %w", err)
 	}
-	return a.send(ctx, http.MethodPost, path, form.FormDataContentType(), &body, out)
+	return a.send(ctx, request{http.MethodPost, path, form.FormDataContentType(), &body}, out)
 }

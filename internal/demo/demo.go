@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -292,7 +293,7 @@ type importState struct {
 func (r *run) importContacts(ctx context.Context) error {
 	file, want := Contacts(r.Contacts, 7)
 	var job importState
-	if err := r.front.upload(ctx, "/contact-imports", "contacts.csv", file, map[string]string{
+	if err := r.front.upload(ctx, "/contact-imports", file, map[string]string{
 		"strategy": "SKIP_DUPLICATES", "default_region": "IN",
 	}, &job); err != nil {
 		return err
@@ -306,12 +307,7 @@ func (r *run) importContacts(ctx context.Context) error {
 			if job.Status == "FAILED" || job.Status == "CANCELLED" || job.Status == "NEEDS_OPERATOR" {
 				return false, job.Status, fmt.Errorf("the import is %s: %s", job.Status, job.Reason)
 			}
-			for _, s := range states {
-				if job.Status == s {
-					return true, fmt.Sprintf("%s, %d of %d rows", job.Status, job.Done, job.Total), nil
-				}
-			}
-			return false, fmt.Sprintf("%s, %d of %d rows", job.Status, job.Done, job.Total), nil
+			return slices.Contains(states, job.Status), fmt.Sprintf("%s, %d of %d rows", job.Status, job.Done, job.Total), nil
 		})
 	}
 	if err := wait("headers", "AWAITING_MAPPING"); err != nil {

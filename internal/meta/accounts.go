@@ -66,7 +66,11 @@ const numberFields = "id,display_phone_number,verified_name,quality_rating,statu
 
 // PhoneNumbers reads every number of an account.
 func (c *Client) PhoneNumbers(ctx context.Context, token, waba string) ([]PhoneNumber, error) {
-	return list[PhoneNumber](ctx, c, token, waba, "phone_numbers", url.Values{"fields": {numberFields}})
+	path, err := segment(waba)
+	if err != nil {
+		return nil, err
+	}
+	return list[PhoneNumber](ctx, c, token, path+"/phone_numbers", url.Values{"fields": {numberFields}})
 }
 
 // PhoneNumber reads one number.
@@ -82,7 +86,11 @@ func (c *Client) PhoneNumber(ctx context.Context, token, phoneNumberID string) (
 
 // Templates reads every template of an account, in every language and status.
 func (c *Client) Templates(ctx context.Context, token, waba string) ([]Template, error) {
-	return list[Template](ctx, c, token, waba, "message_templates",
+	path, err := segment(waba)
+	if err != nil {
+		return nil, err
+	}
+	return list[Template](ctx, c, token, path+"/message_templates",
 		url.Values{"fields": {"id,name,language,category,status,parameter_format,components"}})
 }
 
@@ -107,11 +115,7 @@ func (c *Client) RegisterNumber(ctx context.Context, token, phoneNumberID, pin s
 
 // list follows an edge of an object to its last page, by cursor: the "next" address
 // would carry the token in its query.
-func list[T any](ctx context.Context, c *Client, token, id, edge string, query url.Values) ([]T, error) {
-	path, err := segment(id)
-	if err != nil {
-		return nil, err
-	}
+func list[T any](ctx context.Context, c *Client, token, path string, query url.Values) ([]T, error) {
 	query.Set("limit", pageSize)
 	var all []T
 	for range maxPages {
@@ -124,7 +128,7 @@ func list[T any](ctx context.Context, c *Client, token, id, edge string, query u
 				} `json:"cursors"`
 			} `json:"paging"`
 		}
-		if err := c.get(ctx, token, path+"/"+edge, query, &page); err != nil {
+		if err := c.get(ctx, token, path, query, &page); err != nil {
 			return nil, err
 		}
 		all = append(all, page.Data...)

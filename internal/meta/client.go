@@ -102,8 +102,14 @@ func or[T comparable](v, otherwise T) T {
 	return v
 }
 
-// call sends one request to path and reads its answer into out (nil: not wanted).
-func (c *Client) call(ctx context.Context, method, token, path string, body []byte, out any) error {
+// call is one request; a nil body is none.
+type call struct {
+	method, token, path string
+	body                []byte
+}
+
+// do sends one request and reads its answer into out (nil: not wanted).
+func (c *Client) do(ctx context.Context, r call, out any) error {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		// net/http takes another connection by itself only if it wrote nothing to the one
@@ -112,12 +118,12 @@ func (c *Client) call(ctx context.Context, method, token, path string, body []by
 		// The first byte of the request may be on its way from here on.
 		WroteHeaders: func() { sent.Store(true) },
 	})
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return fmt.Errorf("make request: %w", errNoURL) // the error would print the URL
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	if body != nil {
+	req.Header.Set("Authorization", "Bearer "+r.token)
+	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
@@ -176,7 +182,7 @@ func (c *Client) get(ctx context.Context, token, path string, query url.Values, 
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	return c.call(ctx, http.MethodGet, token, path, nil, out)
+	return c.do(ctx, call{method: http.MethodGet, token: token, path: path}, out)
 }
 
 // post sends v as JSON to path.
@@ -185,5 +191,5 @@ func (c *Client) post(ctx context.Context, token, path string, v, out any) error
 	if err != nil {
 		return fmt.Errorf("encode request: %w", err)
 	}
-	return c.call(ctx, http.MethodPost, token, path, body, out)
+	return c.do(ctx, call{method: http.MethodPost, token: token, path: path, body: body}, out)
 }

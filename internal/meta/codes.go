@@ -1,6 +1,9 @@
 package meta
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // The lowest and highest code of Graph's block of permission errors.
 const firstPermission, lastPermission = 200, 299
@@ -24,11 +27,7 @@ func Lookup(code, subcode int) (Code, bool) {
 
 // Known lists the codes of the table, for tests and documents.
 func Known() map[int]Code {
-	out := make(map[int]Code, len(codes()))
-	for code, c := range codes() {
-		out[code] = c
-	}
-	return out
+	return maps.Clone(codes())
 }
 
 const (

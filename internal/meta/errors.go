@@ -113,8 +113,8 @@ type envelope struct {
 // parseError returns the refusal in text, or nil if text is none.
 func parseError(resp *http.Response, text []byte) *Error {
 	var env envelope
-	if err := json.Unmarshal(text, &env); err != nil || env.Error == nil {
-		return nil
+	if json.Unmarshal(text, &env) != nil || env.Error == nil {
+		return nil //nolint:nilerr // text that is no envelope is no refusal of Meta's: the caller says what it is
 	}
 	e := &Error{
 		Code: int(env.Error.Code), Subcode: int(env.Error.Subcode), HTTPStatus: resp.StatusCode,
