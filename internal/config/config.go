@@ -148,12 +148,8 @@ func (c *Config) check() []error {
 	if c.Mode == Webhook {
 		need("META_VERIFY_TOKEN", c.MetaVerifyToken)
 		c.checkKey(add, "MASTER_KEY", c.MasterKey)
-		if need("META_APP_SECRETS", c.MetaAppSecrets) && !c.Development() {
-			for _, s := range c.AppSecrets() {
-				if len(s) < 16 {
-					add("META_APP_SECRETS: an app secret is at least 16 characters")
-				}
-			}
+		if need("META_APP_SECRETS", c.MetaAppSecrets) {
+			c.checkAppSecrets(add)
 		}
 	}
 	if c.Mode == Worker || c.Mode == Outbox || c.Mode == APIGateway {
@@ -167,6 +163,15 @@ func (c *Config) check() []error {
 		add("UNKNOWN_GRACE: must be longer than META_TIMEOUT plus 10s")
 	}
 	return bad
+}
+
+// checkAppSecrets accepts short ones in development only.
+func (c *Config) checkAppSecrets(add func(string, ...any)) {
+	for _, s := range c.AppSecrets() {
+		if len(s) < 16 && !c.Development() {
+			add("META_APP_SECRETS: an app secret is at least 16 characters")
+		}
+	}
 }
 
 // checkKey wants 32 random bytes in base64; repeated bytes are a default somebody left.

@@ -6,8 +6,8 @@ package pdf
 
 import (
 	_ "embed" // the Latin fonts below
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"unicode"
@@ -106,7 +106,7 @@ func (r *Renderer) scriptFont(file string, bold bool) *canvas.Font {
 		return f
 	}
 	r.fonts[name] = nil
-	if text, err := os.ReadFile(filepath.Join(r.dir, name)); err == nil {
+	if text, err := fs.ReadFile(os.DirFS(r.dir), name); err == nil {
 		if f, err := canvas.LoadFont(text, 0, style); err == nil {
 			r.fonts[name] = f
 		}

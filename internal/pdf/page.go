@@ -45,21 +45,26 @@ func (s *sheet) draw(f func(*canvas.Context)) {
 	s.pages[last] = append(s.pages[last], f)
 }
 
+// rect is a part of a page in millimetres, from its upper left corner.
+type rect struct{ x, y, w, h float64 }
+
 // box fills a rectangle with rounded corners.
-func (s *sheet) box(x, y, w, h, radius float64, fill string) {
+func (s *sheet) box(r rect, radius float64, fill string) {
 	s.draw(func(c *canvas.Context) {
 		c.SetFillColor(canvas.Hex(fill))
 		c.SetStrokeColor(canvas.Transparent)
-		path := canvas.Rectangle(w, h)
+		path := canvas.Rectangle(r.w, r.h)
 		if radius > 0 {
-			path = canvas.RoundedRectangle(w, h, radius)
+			path = canvas.RoundedRectangle(r.w, r.h, radius)
 		}
-		c.DrawPath(x, pageHeight-y-h, path)
+		c.DrawPath(r.x, pageHeight-r.y-r.h, path)
 	})
 }
 
 // rule draws a thin horizontal line.
-func (s *sheet) rule(x, y, w, thickness float64, fill string) { s.box(x, y, w, thickness, 0, fill) }
+func (s *sheet) rule(x, y, w, thickness float64, fill string) {
+	s.box(rect{x, y, w, thickness}, 0, fill)
+}
 
 // text writes one line with its baseline at y, and returns its width.
 func (s *sheet) text(x, y float64, text string, i ink, align canvas.TextAlign) float64 {

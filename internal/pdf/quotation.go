@@ -26,7 +26,9 @@ type Offer struct {
 }
 
 // The looks of the document.
-var ( //nolint:gochecknoglobals // constants in all but kind
+//
+//nolint:gochecknoglobals // constants in all but kind
+var (
 	inkBody   = ink{size: 8.5, fill: colourInk}
 	inkStrong = ink{size: 8.5, bold: true, fill: colourInk}
 	inkSmall  = ink{size: 7, fill: colourMuted}
@@ -39,7 +41,9 @@ var ( //nolint:gochecknoglobals // constants in all but kind
 type column struct{ end, wide float64 }
 
 // The table's columns. Amounts of crores fit; larger ones get smaller letters.
-var ( //nolint:gochecknoglobals // constants in all but kind
+//
+//nolint:gochecknoglobals // constants in all but kind
+var (
 	columnCountry  = 9.0 // its beginning
 	columnMessages = column{71, 17}
 	columnRate     = column{88, 15}
@@ -89,7 +93,7 @@ type offerSheet struct {
 
 // letterhead draws mark, name and title; it returns where the next part begins.
 func (d *offerSheet) letterhead() float64 {
-	d.box(0, 0, pageWidth, 3, 0, colourAccent)
+	d.box(rect{0, 0, pageWidth, 3}, 0, colourAccent)
 	d.mark(margin, 14, 13)
 	d.text(margin+17, 21.5, "Kloyst", ink{size: 17, bold: true, fill: colourInk}, canvas.Left)
 	d.text(margin+17, 26, "WhatsApp campaigns for business", inkSmall, canvas.Left)
@@ -173,8 +177,8 @@ func (d *offerSheet) parties(y float64) float64 {
 // headline is the one number that is looked for first, and its words.
 func (d *offerSheet) headline(y float64) float64 {
 	const height = 21.0
-	d.box(margin, y, content, height, 2, colourTint)
-	d.box(margin, y, 1.4, height, 0, colourAccent)
+	d.box(rect{margin, y, content, height}, 2, colourTint)
+	d.box(rect{margin, y, 1.4, height}, 0, colourAccent)
 	d.text(margin+7, y+7, "TOTAL PAYABLE", inkLabel, canvas.Left)
 	amount := d.currency.FormatRounded(d.q.Total)
 	d.text(margin+7, y+15.6, amount, ink{size: 19, bold: true, fill: colourAccent}, canvas.Left)
@@ -194,7 +198,7 @@ func (d *offerSheet) table(y float64) float64 {
 			y = d.tableHead(d.nextPage())
 		}
 		if i%2 == 1 {
-			d.box(margin, y, content, rowHeight, 0, colourStripe)
+			d.box(rect{margin, y, content, rowHeight}, 0, colourStripe)
 		}
 		d.row(y, i+1, item)
 		y += rowHeight
@@ -206,14 +210,14 @@ func (d *offerSheet) table(y float64) float64 {
 // nextPage begins a page that goes on, and returns where.
 func (d *offerSheet) nextPage() float64 {
 	d.page()
-	d.box(0, 0, pageWidth, 3, 0, colourAccent)
+	d.box(rect{0, 0, pageWidth, 3}, 0, colourAccent)
 	d.text(margin, 15, "Quotation "+d.o.Quotation.Number, inkStrong, canvas.Left)
 	d.text(pageWidth-margin, 15, d.o.Vendor, d.fit(d.o.Vendor, inkSmall, 90), canvas.Right)
 	return 21
 }
 
 func (d *offerSheet) tableHead(y float64) float64 {
-	d.box(margin, y, content, headHeight, 1, colourAccent)
+	d.box(rect{margin, y, content, headHeight}, 1, colourAccent)
 	base := y + 4.9
 	d.text(margin+3, base, "#", inkHead, canvas.Left)
 	d.text(margin+columnCountry, base, "Country", inkHead, canvas.Left)
@@ -284,7 +288,7 @@ func (d *offerSheet) totals(y float64) float64 {
 		y += 5.6
 	}
 	y += 0.6
-	d.box(left-4, y, pageWidth-margin-left+4, 10, 1.2, colourAccent)
+	d.box(rect{left - 4, y, pageWidth - margin - left + 4, 10}, 1.2, colourAccent)
 	d.text(left, y+6.6, "Total payable", ink{size: 10, bold: true, fill: colourWhite}, canvas.Left)
 	total := d.currency.FormatRounded(d.q.Total)
 	d.text(margin+columnTotal.end, y+6.6, total, d.fit(total, ink{size: 11, bold: true, fill: colourWhite}, 48), canvas.Right)

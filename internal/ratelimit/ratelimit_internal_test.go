@@ -17,11 +17,11 @@ func TestDecide_NeverGoesOverTheRate(t *testing.T) {
 		var due []int64
 		for range rapid.IntRange(1, 30).Draw(t, "calls") {
 			now += rapid.Int64Range(0, 3_000_000).Draw(t, "pause")
-			var count, delay, gap int64
-			s, count, delay, gap = decide(s, now, rate, rapid.Int64Range(1, 500).Draw(t, "n"), 2_000_000)
-			for i := range count {
-				require.LessOrEqual(t, delay+i*gap, int64(2_000_000), "due within the horizon")
-				due = append(due, now+delay+i*gap)
+			var g grant
+			s, g = decide(s, now, rate, rapid.Int64Range(1, 500).Draw(t, "n"), 2_000_000)
+			for i := range g.count {
+				require.LessOrEqual(t, g.delay+i*g.gap, int64(2_000_000), "due within the horizon")
+				due = append(due, now+g.delay+i*g.gap)
 			}
 		}
 		for from := range due {
@@ -36,9 +36,9 @@ func TestDecide_NeverGoesOverTheRate(t *testing.T) {
 
 func TestDecide_StartsAfterOneFullWindow(t *testing.T) {
 	t.Parallel()
-	_, count, delay, _ := decide(state{}, 5_000_000, 80, 10, 2_000_000)
-	require.EqualValues(t, 10, count)
-	require.EqualValues(t, window, delay)
+	_, g := decide(state{}, 5_000_000, 80, 10, 2_000_000)
+	require.EqualValues(t, 10, g.count)
+	require.EqualValues(t, window, g.delay)
 }
 
 func TestLua_DecidesAsGoDoes(t *testing.T) {
@@ -55,11 +55,11 @@ func TestLua_DecidesAsGoDoes(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(rt, "calls") {
 			now += rapid.Int64Range(0, 900_000).Draw(rt, "pause")
 			n := rapid.Int64Range(1, 500).Draw(rt, "n")
-			var count, delay, gap int64
-			s, count, delay, gap = decide(s, now, rate, n, 2_000_000)
+			var g grant
+			s, g = decide(s, now, rate, n, 2_000_000)
 			got, err := l.take.Run(t.Context(), client, keys, rate, n, 2_000_000, now).Int64Slice()
 			require.NoError(rt, err)
-			require.Equal(rt, []int64{count, delay, gap}, got)
+			require.Equal(rt, []int64{g.count, g.delay, g.gap}, got)
 		}
 	})
 }

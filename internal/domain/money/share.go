@@ -61,7 +61,7 @@ func Allocate(total Micros, weights []Micros) ([]Micros, error) {
 	rests := make([]fraction, len(weights))
 	left := total
 	for i, w := range weights {
-		high, low := bits.Mul64(uint64(total), uint64(w))
+		high, low := bits.Mul64(uint64(total), uint64(w)) //nolint:gosec // neither is negative: checked above
 		// high < sum because w ≤ sum and total < 2^63, so the division cannot overflow.
 		quotient, rest := bits.Div64(high, low, uint64(sum))
 		if quotient > math.MaxInt64 {

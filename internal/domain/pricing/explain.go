@@ -1,6 +1,9 @@
 package pricing
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Explain says the arithmetic of a quotation for people, step by step.
 func Explain(in Inputs, q Quote) []string {
@@ -11,11 +14,12 @@ func Explain(in Inputs, q Quote) []string {
 		counts[a.Market] += a.Messages
 	}
 	for _, m := range in.Markets {
-		step := fmt.Sprintf("%s: %s messages at %s", m.Market, c.FormatCount(counts[m.Market]), c.Format(m.Unit))
+		var step strings.Builder
+		fmt.Fprintf(&step, "%s: %s messages at %s", m.Market, c.FormatCount(counts[m.Market]), c.Format(m.Unit))
 		for _, s := range m.Steps {
-			step += fmt.Sprintf(", from number %s on at %s", c.FormatCount(s.From), c.Format(s.Unit))
+			fmt.Fprintf(&step, ", from number %s on at %s", c.FormatCount(s.From), c.Format(s.Unit))
 		}
-		steps = append(steps, step+".")
+		steps = append(steps, step.String()+".")
 	}
 	steps = append(steps, fmt.Sprintf("Messages: %s.", c.Format(q.Messages)))
 	fee := fmt.Sprintf("Platform fee: %s per message, %s of the messages, %s per campaign", c.Format(in.Fee.PerMessage), Percent(in.Fee.PercentBPS), c.Format(in.Fee.Fixed))

@@ -58,7 +58,7 @@ func gaps(place Place, text string, named bool) ([]Variable, error) {
 //
 // Errors: template.value_invalid.
 func CheckValue(key, value string) error {
-	reason := ""
+	var reason string
 	switch {
 	case strings.TrimSpace(value) == "":
 		reason = "is empty"

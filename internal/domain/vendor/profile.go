@@ -97,7 +97,6 @@ func printable(s string) bool {
 }
 
 // The errors of a vendor's settings and keys.
-//
 var (
 	ErrVersion       = errs.New(errs.Conflict, "vendor.version_conflict", "the settings have changed since: read them again")
 	ErrKeysDestroyed = errs.New(errs.NotFound, "vendor.keys_destroyed", "this vendor's keys are gone, and what they sealed with them")
