@@ -2,10 +2,8 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -55,9 +53,6 @@ const (
 	// claimKept is how long a claim is kept after each sign of life; the relay restarts
 	// the workflow of a claim that is older.
 	claimKept = time.Minute
-
-	// maxAttempts bounds the tries of a message that Meta answers with a transient error.
-	maxAttempts = 5
 )
 
 // SendClaimInput names one vendor's claim.
@@ -119,21 +114,6 @@ func heartbeat(ctx context.Context) {
 	}
 }
 
-// haltOr halts the campaign when its template or token cannot be used at all: no retry
-// helps before a person does. Its messages go back to the outbox.
-func (a *Sending) haltOr(ctx context.Context, v vendor.ID, job store.SendJob, err error) error {
-	if errs.KindOf(err).Retryable() {
-		return toTemporal(err)
-	}
-	if err := a.Store.ReturnRows(ctx, v, job, job.Messages, time.Now()); err != nil {
-		return toTemporal(err)
-	}
-	if err := a.Store.HaltCampaign(ctx, v, job.Campaign, errs.CodeOf(err)); err != nil {
-		return toTemporal(err)
-	}
-	return toTemporal(a.Store.EndSend(ctx, v, job))
-}
-
 // sendRun is one run over one claim.
 type sendRun struct {
 	*Sending
@@ -148,33 +128,6 @@ type sendRun struct {
 	mu     sync.Mutex
 	result SendClaimResult
 	halt   string // why the campaign must stop
-}
-
-func (a *Sending) newRun(ctx context.Context, v vendor.ID, job store.SendJob) (*sendRun, error) {
-	keys, err := a.Keys.For(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	token, err := keys.Decrypt(crypt.WABAToken, job.WabaRef, job.TokenCT)
-	if err != nil {
-		return nil, err
-	}
-	var components []template.Component
-	if err := json.Unmarshal(job.Components, &components); err != nil {
-		return nil, template.ErrMalformed.With(err)
-	}
-	spec, err := template.Parse(template.Template{
-		Name: job.TemplateName, Language: job.Language, Category: template.Category(job.Category),
-		Format: job.ParameterStyle, Components: components,
-	})
-	if err != nil {
-		return nil, err
-	}
-	params, err := campaign.ParseParameters(job.Parameters)
-	if err != nil {
-		return nil, err
-	}
-	return &sendRun{Sending: a, vendor: v, job: job, keys: keys, token: string(token), spec: spec, params: params}, nil
 }
 
 // all works through the claim's messages, a few batches at once. After a reason to
@@ -319,64 +272,4 @@ func (r *sendRun) postOne(ctx context.Context, m store.Marked, out *store.SendRe
 		return
 	}
 	r.judge(err, m.Attempt, time.Now(), out)
-}
-
-// judge turns a failed POST into a result, by class alone.
-func (r *sendRun) judge(err error, attempt int16, now time.Time, out *store.SendResult) {
-	refusal, ok := errors.AsType[*meta.Error](err)
-	switch {
-	case !ok && errors.Is(err, meta.ErrNotSent):
-		out.RetryAt = now.Add(jitter(2 * time.Second))
-		return
-	case !ok:
-		out.Status = message.Unknown
-		return
-	}
-	out.Code, out.Title, out.Details, out.Class = refusal.Code, refusal.Title, refusal.Details, string(refusal.Class)
-	switch refusal.Class {
-	case meta.Number, meta.Pair, meta.App:
-		out.RetryAt = now.Add(jitter(max(refusal.RetryAfter, 2*time.Second)))
-	case meta.Hold, meta.Campaign, meta.Account, meta.Token:
-		out.RetryAt = now // not this message's fault: it waits with the campaign
-		r.mu.Lock()
-		r.halt = "META_" + refusal.Name
-		r.mu.Unlock()
-	case meta.Retry:
-		out.Status = message.Failed
-		if attempt < maxAttempts {
-			// Twice as long each time, from two seconds.
-			out.RetryAt = now.Add(jitter(max(refusal.RetryAfter, time.Second<<attempt)))
-		}
-	case meta.Later, meta.Recipient, meta.Request:
-		out.Status = message.Failed
-	}
-}
-
-// jitter spreads d over [d, 1.5 d), so that what was refused together does not return together.
-func jitter(d time.Duration) time.Duration {
-	return d + rand.N(d/2+1) //nolint:gosec // spreading load needs no secrecy
-}
-
-// request opens the frozen recipient and fills the template.
-func (r *sendRun) request(m store.Marked) (meta.SendRequest, error) {
-	mobile, err := r.keys.Decrypt(crypt.Mobile, m.Contact, m.MobileCT)
-	if err != nil {
-		return meta.SendRequest{}, err
-	}
-	var name []byte
-	if len(m.NameCT) > 0 {
-		if name, err = r.keys.Decrypt(crypt.Name, m.Contact, m.NameCT); err != nil {
-			return meta.SendRequest{}, err
-		}
-	}
-	components, err := r.spec.Fill(r.params.Values(campaign.Recipient{
-		Name: string(name), Mobile: string(mobile), Attributes: m.Attributes,
-	}))
-	if err != nil {
-		return meta.SendRequest{}, err
-	}
-	ref := message.Ref{Month: r.job.Month, Message: m.ID, Attempt: m.Attempt}
-	return meta.SendRequest{
-		To: string(mobile), Template: r.spec.Name, Language: r.spec.Language, Components: components, Opaque: ref.String(),
-	}, nil
 }

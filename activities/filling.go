@@ -1,0 +1,65 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/message"
+	"github.com/kloyst/kloyst-core/internal/domain/template"
+	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/meta"
+	"github.com/kloyst/kloyst-core/store"
+)
+
+func (a *Sending) newRun(ctx context.Context, v vendor.ID, job store.SendJob) (*sendRun, error) {
+	keys, err := a.Keys.For(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	token, err := keys.Decrypt(crypt.WABAToken, job.WabaRef, job.TokenCT)
+	if err != nil {
+		return nil, err
+	}
+	var components []template.Component
+	if err := json.Unmarshal(job.Components, &components); err != nil {
+		return nil, template.ErrMalformed.With(err)
+	}
+	spec, err := template.Parse(template.Template{
+		Name: job.TemplateName, Language: job.Language, Category: template.Category(job.Category),
+		Format: job.ParameterStyle, Components: components,
+	})
+	if err != nil {
+		return nil, err
+	}
+	params, err := campaign.ParseParameters(job.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	return &sendRun{Sending: a, vendor: v, job: job, keys: keys, token: string(token), spec: spec, params: params}, nil
+}
+
+// request opens the frozen recipient and fills the template.
+func (r *sendRun) request(m store.Marked) (meta.SendRequest, error) {
+	mobile, err := r.keys.Decrypt(crypt.Mobile, m.Contact, m.MobileCT)
+	if err != nil {
+		return meta.SendRequest{}, err
+	}
+	var name []byte
+	if len(m.NameCT) > 0 {
+		if name, err = r.keys.Decrypt(crypt.Name, m.Contact, m.NameCT); err != nil {
+			return meta.SendRequest{}, err
+		}
+	}
+	components, err := r.spec.Fill(r.params.Values(campaign.Recipient{
+		Name: string(name), Mobile: string(mobile), Attributes: m.Attributes,
+	}))
+	if err != nil {
+		return meta.SendRequest{}, err
+	}
+	ref := message.Ref{Month: r.job.Month, Message: m.ID, Attempt: m.Attempt}
+	return meta.SendRequest{
+		To: string(mobile), Template: r.spec.Name, Language: r.spec.Language, Components: components, Opaque: ref.String(),
+	}, nil
+}
