@@ -3,6 +3,8 @@ package meta
 import (
 	"maps"
 	"time"
+
+	"github.com/kloyst/kloyst-core/internal/domain/failure"
 )
 
 // The lowest and highest code of Graph's block of permission errors.
@@ -68,7 +70,7 @@ var table = map[int]Code{ //nolint:gochecknoglobals // a constant in all but kin
 	131056: {Class: Pair, Name: "PAIR_RATE_LIMIT", Remedy: "Too many messages to this recipient in a short time; it is tried again by itself."},
 
 	// Meta's own problems.
-	1:       {Class: Retry, Name: "API_UNKNOWN", Remedy: serverRemedy},
+	1:       {Class: Retry, Name: "API_UNKNOWN", Remedy: serverRemedy, Tries: 3},
 	2:       {Class: Retry, Name: "API_SERVICE", Remedy: serverRemedy, Wait: time.Minute},
 	131000:  {Class: Retry, Name: "SOMETHING_WENT_WRONG", Remedy: serverRemedy},
 	131016:  {Class: Retry, Name: "SERVICE_UNAVAILABLE", Remedy: serverRemedy},
@@ -79,15 +81,15 @@ var table = map[int]Code{ //nolint:gochecknoglobals // a constant in all but kin
 
 	// The recipient.
 	130403: {Class: Recipient, Name: "RECIPIENT_BLOCKED_BY_US", Remedy: "Your business has blocked this person. Unblock them to write to them."},
-	130472: {Class: Later, Name: "EXPERIMENT", Remedy: "Meta keeps marketing from this person for an experiment; nothing was charged. It is tried again after days.", Wait: 72 * time.Hour},
+	130472: {Class: Later, Name: "EXPERIMENT", Remedy: "Meta keeps marketing from this person for an experiment; nothing was charged. It is tried again after days.", Wait: 48 * time.Hour, Tries: 2},
 	130497: {Class: Recipient, Name: "COUNTRY_RESTRICTED", Remedy: "This account may not write to people in this country."},
 	131021: {Class: Recipient, Name: "RECIPIENT_IS_SENDER", Remedy: "A number cannot write to itself."},
 	131026: {Class: Recipient, Name: "UNDELIVERABLE", Remedy: "This number is not on WhatsApp, has an old version of it, or has not accepted its terms."},
 	131030: {Class: Recipient, Name: "RECIPIENT_NOT_ALLOWED", Remedy: "A test number writes only to its list of allowed recipients. Add this one to it."},
 	131043: {Class: Recipient, Name: "MESSAGE_EXPIRED", Remedy: "The message could not be delivered before it expired."},
 	131047: {Class: Recipient, Name: "REENGAGEMENT", Remedy: "More than 24 hours have passed since this person wrote. Use a template."},
-	131049: {Class: Later, Name: "ECOSYSTEM_HEALTH", Remedy: "Meta limits marketing to this person, or does not deliver it in their country. It is not tried again by itself; wait a day before you write again.", Wait: 24 * time.Hour},
-	131050: {Class: Recipient, Name: "USER_STOPPED_MARKETING", Remedy: "This person has stopped marketing messages from you. They get none until they resume them."},
+	131049: {Class: Later, Name: "ECOSYSTEM_HEALTH", Remedy: "Meta limits marketing to this person, or does not deliver it in their country. It is tried again after a day, then after two, while the campaign lasts.", Wait: 24 * time.Hour, Tries: 3, FinalIn: "US"},
+	131050: {Class: Recipient, Name: "USER_STOPPED_MARKETING", Remedy: "This person has stopped marketing messages from you. They get none until they resume them.", StopsMarketing: true},
 	131062: {Class: Recipient, Name: "BSUID_UNSUPPORTED", Remedy: "This kind of message needs the person's phone number."},
 	137000: {Class: Recipient, Name: "IDENTITY_MISMATCH", Remedy: "This person's WhatsApp identity has changed. Confirm it before writing again."},
 
@@ -97,13 +99,13 @@ var table = map[int]Code{ //nolint:gochecknoglobals // a constant in all but kin
 	131061: {Class: Campaign, Name: "MAX_PRICE_TEMPLATE", Remedy: "A template with a maximum price goes through the marketing messages API only."},
 	131063: {Class: Campaign, Name: "MARKETING_DISABLED", Remedy: "Marketing through this API is switched off for the account."},
 	132000: {Class: Campaign, Name: "TEMPLATE_PARAM_COUNT", Remedy: templateRemedy},
-	132001: {Class: Campaign, Name: "TEMPLATE_NOT_FOUND", Remedy: "The template does not exist in this language, or is not approved. Sync the templates."},
+	132001: {Class: Campaign, Name: "TEMPLATE_NOT_FOUND", Scope: failure.OwnTemplate, Remedy: "The template does not exist in this language, or is not approved. Sync the templates."},
 	132005: {Class: Request, Name: "TEMPLATE_TEXT_TOO_LONG", Remedy: "With this person's values the text is too long."},
-	132007: {Class: Campaign, Name: "TEMPLATE_POLICY", Remedy: "The template's text breaks a policy of Meta's. Change it."},
+	132007: {Class: Campaign, Name: "TEMPLATE_POLICY", Scope: failure.OwnTemplate, Remedy: "The template's text breaks a policy of Meta's. Change it."},
 	132008: {Class: Request, Name: "TEMPLATE_PARAM_VALUE", Remedy: "One of this person's values is not what the template takes."}, // reported by API users
 	132012: {Class: Campaign, Name: "TEMPLATE_PARAM_FORMAT", Remedy: templateRemedy},
 	132015: {Class: Hold, Name: "TEMPLATE_PAUSED", Remedy: "Meta has paused the template for low quality, for 3 hours the first time and 6 the second. The campaign goes on when it is released."},
-	132016: {Class: Campaign, Name: "TEMPLATE_DISABLED", Remedy: "Meta has disabled the template for good. Make another one."},
+	132016: {Class: Campaign, Name: "TEMPLATE_DISABLED", Scope: failure.OwnTemplate, Remedy: "Meta has disabled the template for good. Make another one."},
 	132018: {Class: Campaign, Name: "TEMPLATE_INVALID", Remedy: templateRemedy},
 	132068: {Class: Campaign, Name: "FLOW_BLOCKED", Remedy: flowRemedy},
 	132069: {Class: Later, Name: "FLOW_THROTTLED", Remedy: flowRemedy, Wait: time.Hour},
@@ -113,17 +115,17 @@ var table = map[int]Code{ //nolint:gochecknoglobals // a constant in all but kin
 	134103: {Class: Campaign, Name: "MM_TEMPLATE_UNSUPPORTED", Remedy: templateRemedy}, // reported by API users
 
 	// The account or number.
-	33:     {Class: Account, Name: "NUMBER_DELETED", Remedy: numberRemedy},
+	33:     {Class: Account, Name: "NUMBER_DELETED", Scope: failure.OwnNumber, Remedy: numberRemedy},
 	368:    {Class: Account, Name: "POLICY_BLOCK", Remedy: "Meta has blocked the account for a while for breaking a policy. See WhatsApp Manager."},
 	131031: {Class: Account, Name: "ACCOUNT_LOCKED", Remedy: "Meta has locked the account. See Business Support Home."},
-	131037: {Class: Account, Name: "DISPLAY_NAME_PENDING", Remedy: "The number needs an approved display name before it can write."},
+	131037: {Class: Account, Name: "DISPLAY_NAME_PENDING", Scope: failure.OwnNumber, Remedy: "The number needs an approved display name before it can write."},
 	131042: {Class: Account, Name: "PAYMENT_ISSUE", Remedy: "Meta cannot bill the account. Add or repair the payment method in WhatsApp Manager, then resume."},
-	131045: {Class: Account, Name: "NUMBER_NOT_READY", Remedy: numberRemedy},
-	131048: {Class: Account, Name: "SPAM_RATE_LIMIT", Remedy: "Too many people blocked or reported the number. Stop for some hours and look at its quality."},
+	131045: {Class: Account, Name: "NUMBER_NOT_READY", Scope: failure.OwnNumber, Remedy: numberRemedy},
+	131048: {Class: Account, Name: "SPAM_RATE_LIMIT", Scope: failure.OwnNumber, Remedy: "Too many people blocked or reported the number. Stop for some hours and look at its quality."},
 	131064: {Class: Account, Name: "MISCLASSIFICATION_LIMIT", Remedy: "Meta limits the account for templates in the wrong category. It ends by itself."},
-	133010: {Class: Account, Name: "NUMBER_NOT_REGISTERED", Remedy: numberRemedy},
+	133010: {Class: Account, Name: "NUMBER_NOT_REGISTERED", Scope: failure.OwnNumber, Remedy: numberRemedy},
 	134011: {Class: Account, Name: "PAYMENTS_TERMS", Remedy: "Accept the terms of WhatsApp Payments in WhatsApp Manager."},
-	135000: {Class: Account, Name: "GENERIC_USER_ERROR", Remedy: "Meta refused the message without a reason, which it also does when it holds back a portfolio of low quality."},
+	135000: {Class: Request, Name: "GENERIC_USER_ERROR", Remedy: "Meta refused the message without a reason, which it also does when it holds back a portfolio of low quality."},
 
 	// Our request.
 	100:    {Class: Request, Name: "INVALID_PARAMETER", Remedy: "Meta did not understand the request. Tell support."},

@@ -8,62 +8,49 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kloyst/kloyst-core/internal/domain/failure"
 	"github.com/kloyst/kloyst-core/internal/errs"
 )
 
-// Class says what a failure calls for. Everything that decides about a failure looks
-// at the class, and nothing else at the code.
-type Class string
+// Class says what a failure calls for.
+type Class = failure.Class
 
-// The classes.
+// The classes, under the names that this package's table uses.
 const (
-	Retry     Class = "RETRY"     // again soon, with exponential backoff and jitter, a few times
-	Later     Class = "LATER"     // again, not before Code.Wait
-	Number    Class = "NUMBER"    // this sender number is too fast: slow it down; costs no attempt
-	Pair      Class = "PAIR"      // this sender and recipient only: wait 4^n seconds; costs no attempt
-	App       Class = "APP"       // our app calls too often: slow all calls down; costs no attempt
-	Recipient Class = "RECIPIENT" // this recipient, for good
-	Hold      Class = "HOLD"      // the campaign waits for an event (template unpaused)
-	Campaign  Class = "CAMPAIGN"  // the campaign is broken: stop it and say why
-	Account   Class = "ACCOUNT"   // stop the number or WABA and tell the vendor
-	Token     Class = "TOKEN"     // credentials or permissions: stop the WABA until renewed
-	Request   Class = "REQUEST"   // our request is wrong: never again unchanged
+	Retry     = failure.Retry
+	Later     = failure.Later
+	Number    = failure.Number
+	Pair      = failure.Pair
+	App       = failure.App
+	Recipient = failure.Recipient
+	Hold      = failure.Hold
+	Campaign  = failure.Campaign
+	Account   = failure.Account
+	Token     = failure.Token
+	Request   = failure.Request
 )
 
 // Classes lists every class, for tests and documents.
-func Classes() []Class {
-	return []Class{Retry, Later, Number, Pair, App, Recipient, Hold, Campaign, Account, Token, Request}
-}
-
-// Retryable tells whether the same request may succeed later by itself.
-func (c Class) Retryable() bool {
-	switch c {
-	case Retry, Later, Number, Pair, App:
-		return true
-	case Recipient, Hold, Campaign, Account, Token, Request:
-		return false
-	}
-	return false
-}
-
-// CostsAttempt tells whether a refusal of this class uses up one of a message's tries. A
-// throttle says nothing about the message.
-func (c Class) CostsAttempt() bool {
-	switch c {
-	case Number, Pair, App:
-		return false
-	case Retry, Later, Recipient, Hold, Campaign, Account, Token, Request:
-		return true
-	}
-	return true
-}
+func Classes() []Class { return failure.Classes() }
 
 // Code is what we know about one error code of Meta's.
 type Code struct {
 	Class  Class
 	Name   string        // for programs and reports: RATE_LIMIT_HIT
 	Remedy string        // for the vendor: what it means and what to do
-	Wait   time.Duration // of Later: the least wait; of Retry: the first one. Zero: the caller's own
+	Wait   time.Duration // the least wait. Zero: the class's own
+	Tries  int           // of Retry and Later: the most tries. Zero: the class's own
+	Scope  failure.Scope // what has to stop beside the message. "": as the class says
+
+	StopsMarketing bool   // the person wants no marketing from this vendor any more
+	FinalIn        string // a country in which to wait with marketing is in vain
+}
+
+// Refusal is what the rules of failures need of c.
+func (c Code) Refusal() failure.Refusal {
+	return failure.Refusal{
+		Class: c.Class, Scope: c.Scope, Wait: c.Wait, Tries: c.Tries, StopsMarketing: c.StopsMarketing, FinalIn: c.FinalIn,
+	}
 }
 
 // Error is Meta's refusal of a request, or a failure that a webhook tells of.
@@ -78,6 +65,15 @@ type Error struct {
 	Transient     bool
 	TraceID       string        // fbtrace_id, for Meta's support
 	RetryAfter    time.Duration // from the table or Meta's header; zero: the caller's own
+
+	known Code
+}
+
+// Refusal is what the rules of failures need of e.
+func (e *Error) Refusal() failure.Refusal {
+	r := e.known.Refusal()
+	r.Class, r.Wait = e.Class, e.RetryAfter
+	return r
 }
 
 // Error implements error, without Details.
@@ -165,7 +161,7 @@ func (e *Error) classify() {
 	default:
 		c = Code{Class: Request, Name: "UNKNOWN", Remedy: "Meta refused this with a code we do not know. If many messages get it, tell support the code."}
 	}
-	e.Class, e.Name, e.Remedy, e.RetryAfter = c.Class, c.Name, c.Remedy, c.Wait
+	e.Class, e.Name, e.Remedy, e.RetryAfter, e.known = c.Class, c.Name, c.Remedy, c.Wait, c
 }
 
 // Classify gives a failure of this package the kind that the edges of a process act on.
