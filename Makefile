@@ -36,6 +36,10 @@ packages: go-is-here ## Install missing Debian packages only; the part of setup 
 build: go-is-here ## Build kloyst and metasim into .stack/bin
 	@$(GO) run ./tools/setup kloyst metasim
 
+.PHONY: temporal-server
+temporal-server: go-is-here ## Build the real Temporal server, for `KLOYST_TEMPORAL=server make up` (minutes at first)
+	@$(GO) run ./tools/setup temporal-server temporal-sql-tool temporal-ui
+
 .PHONY: demo
 demo: setup build up ## Set up, start the local stack, run one whole campaign (DEMO_CONTACTS=10000)
 	@$(STACK)/kloyst demo --contacts $(DEMO_CONTACTS)
@@ -63,6 +67,11 @@ test: setup build ## Run every test against servers of its own (PKG=./store/... 
 	$(GO) vet $(PKG)
 	$(STACK)/kloyst dev exec --only $(TEST_SERVICES) -- \
 		$(STACK)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 20m $(ARGS) $(PKG)
+
+# The server costs about six minutes to build the first time, which is why `make test` leaves it out.
+.PHONY: test-temporal-server
+test-temporal-server: setup temporal-server ## Test the real Temporal server with the files of temporal-config
+	KLOYST_TEST_TEMPORAL_SERVER=1 $(GO) test -count=1 -timeout 10m -run TestTemporalServer $(ARGS) ./internal/devstack
 
 .PHONY: test-short
 test-short: go-is-here ## Run the tests that need no servers

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,6 +55,7 @@ type devStackFlags struct {
 	devFolder
 	Only      []string       `help:"Start these services only, and what they need." placeholder:"SERVICE"`
 	Port      map[string]int `help:"A fixed port for a service; others are picked free and kept." placeholder:"SERVICE=PORT"`
+	Temporal  string         `enum:",dev,server" default:"" env:"KLOYST_TEMPORAL" help:"Which Temporal runs: dev, the CLI's development server, or server, the real one on PostgreSQL. Default: as last time, at first dev."`
 	Throwaway bool           `help:"Trade safety against a power cut for speed; for tests."`
 }
 
@@ -61,7 +63,7 @@ func (f devStackFlags) options() (devstack.Options, error) {
 	root, dir, err := f.find()
 	return devstack.Options{
 		Root: root, Dir: dir, Only: f.Only, Ports: f.Port, Throwaway: f.Throwaway,
-		TemporalBin: os.Getenv("KLOYST_TEMPORAL_BIN"), BaseEnv: os.Environ(),
+		TemporalBin: os.Getenv("KLOYST_TEMPORAL_BIN"), Temporal: f.Temporal, BaseEnv: os.Environ(),
 	}, err
 }
 
@@ -73,6 +75,9 @@ func (f devStackFlags) arguments(root, dir string) []string {
 	}
 	for name, port := range f.Port {
 		args = append(args, "--port", fmt.Sprintf("%s=%d", name, port))
+	}
+	if f.Temporal != "" {
+		args = append(args, "--temporal", f.Temporal)
 	}
 	if f.Throwaway {
 		args = append(args, "--throwaway")
@@ -91,6 +96,11 @@ func (c *devUpCmd) Run(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("dev up: %w", err)
+	}
+	if st, err := devstack.Load(dir); err == nil && c.Temporal != "" && c.Temporal != cmp.Or(st.Temporal, devstack.TemporalDev) {
+		if err := devstack.Down(ctx, dir); err != nil { // one with the other Temporal
+			return err
+		}
 	}
 	began := time.Now()
 	args := append([]string{self, "dev", "supervise"}, c.arguments(root, dir)...)

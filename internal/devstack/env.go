@@ -16,6 +16,7 @@ func (st *State) makeSecrets(throwaway bool) {
 			return randomHex()
 		})
 	}
+	st.secret("pg_"+temporalRole, randomHex)
 	for _, name := range []string{"meta_app_secret", "meta_app_secret_old", "meta_verify_token"} {
 		st.secret(name, randomHex)
 	}

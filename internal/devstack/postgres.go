@@ -194,31 +194,44 @@ func (s *Stack) createRoles(ctx context.Context) error {
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	for _, role := range Roles() {
-		var exists bool
-		err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role).Scan(&exists)
-		if err != nil {
-			return fmt.Errorf("role %s: %w", role, err)
-		}
-		verb := "CREATE"
-		if exists {
-			verb = "ALTER"
-		}
 		s.mu.Lock()
 		password := s.state.Secrets["pg_"+role]
 		s.mu.Unlock()
-		// Neither name nor password can be a parameter here; both are ours, without quotes.
-		_, err = conn.Exec(ctx, fmt.Sprintf(
-			"%s ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD '%s'", verb, role, password))
-		if err != nil {
-			return fmt.Errorf("role %s: %w", role, err)
+		if err := ensureRole(ctx, conn, role, password); err != nil {
+			return err
 		}
 	}
+	return ensureDatabase(ctx, conn, Database, "kloyst_owner")
+}
+
+// ensureRole makes a role that may log in and nothing else, or gives it this password.
+func ensureRole(ctx context.Context, conn *pgx.Conn, role, password string) error {
 	var exists bool
-	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", Database).Scan(&exists)
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role).Scan(&exists)
+	if err != nil {
+		return fmt.Errorf("role %s: %w", role, err)
+	}
+	verb := "CREATE"
+	if exists {
+		verb = "ALTER"
+	}
+	// Neither name nor password can be a parameter here; both are ours, without quotes.
+	_, err = conn.Exec(ctx, fmt.Sprintf(
+		"%s ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD '%s'", verb, role, password))
+	if err != nil {
+		return fmt.Errorf("role %s: %w", role, err)
+	}
+	return nil
+}
+
+// ensureDatabase makes a database where it is missing.
+func ensureDatabase(ctx context.Context, conn *pgx.Conn, name, owner string) error {
+	var exists bool
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists)
 	if err != nil || exists {
 		return err
 	}
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+Database+" OWNER kloyst_owner"); err != nil {
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name+" OWNER "+owner); err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}
 	return nil

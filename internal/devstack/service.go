@@ -1,6 +1,7 @@
 package devstack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ const (
 	Postgres = "postgres"
 	Redis    = "redis"
 	Temporal = "temporal"
+	UI       = "temporal_ui" // beside the real Temporal server; the development server has its own
 	Clamd    = "clamd"
 	Mailpit  = "mailpit"
 	Nginx    = "nginx"
@@ -28,7 +30,7 @@ const (
 
 // The names of ports beyond a service's own.
 const (
-	temporalUI = "temporal_ui"
+	temporalUI = UI
 	mailHTTP   = "mailpit_http"
 )
 
@@ -76,14 +78,16 @@ func (v *service) withDefaults() *service {
 
 // catalogue lists every service in start order.
 func (s *Stack) catalogue() []*service {
-	all := []*service{
-		s.postgres(), s.redis(), s.temporal(), s.clamd(), s.mailpit(), s.metasim(), s.migrate(),
+	all := append([]*service{s.postgres(), s.redis()}, s.temporalServices()...)
+	all = append(
+		all,
+		s.clamd(), s.mailpit(), s.metasim(), s.migrate(),
 		s.mode(Gateway, Migrate, Redis, Temporal),
 		s.mode(Webhook, Migrate),
 		s.mode(Worker, Migrate, Redis, Temporal),
 		s.mode(Outbox, Migrate, Temporal),
 		s.nginx(),
-	}
+	)
 	for _, v := range all {
 		v.withDefaults()
 	}
@@ -133,13 +137,14 @@ type MissingError struct {
 	Program string
 	Looked  []string
 	Package string // of Debian; empty for what the project builds itself
+	Build   string // the make target that builds it; default "setup build"
 }
 
 // Error says what is missing, where it was looked for and what to do.
 func (e *MissingError) Error() string {
 	msg := fmt.Sprintf("%s: the program %s is missing (looked for %v)", e.Service, e.Program, e.Looked)
 	if e.Package == "" {
-		return msg + ": run `make setup build`"
+		return msg + ": run `make " + cmp.Or(e.Build, "setup build") + "`"
 	}
 	return fmt.Sprintf("%s: run `make setup` as root, or `sudo apt-get install %s`", msg, e.Package)
 }

@@ -27,6 +27,11 @@ type Options struct {
 	// TemporalBin names a `temporal` program to use in place of the one in BinDir.
 	TemporalBin string
 
+	// Temporal is TemporalDev or TemporalServer. Empty means what KLOYST_TEMPORAL in BaseEnv says,
+	// else what ran in this folder last time, else TemporalDev. Workflows do not move from one to
+	// the other.
+	Temporal string
+
 	// Only names the services to start; what they need is started too. Empty means all.
 	Only []string
 
@@ -133,6 +138,9 @@ func (s *Stack) plan() error {
 	maps.Copy(s.state.Secrets, old.Secrets)
 	maps.Copy(s.state.DataDirs, old.DataDirs)
 	s.state.makeSecrets(s.opts.Throwaway)
+	if s.state.Temporal, err = s.opts.temporalKind(old.Temporal); err != nil {
+		return err
+	}
 	if s.services, err = choose(s.catalogue(), s.opts.Only); err != nil {
 		return err
 	}
@@ -149,6 +157,10 @@ func (s *Stack) plan() error {
 	maps.Copy(s.state.Ports, old.Ports) // of services left out this time, too
 	maps.Copy(s.state.Ports, ports)
 	s.state.Notes = notes
+	if old.Temporal != "" && old.Temporal != s.state.Temporal {
+		s.state.Notes = append(s.state.Notes, fmt.Sprintf("Temporal was %q last time and is %q now: "+
+			"workflows of the other one do not run", old.Temporal, s.state.Temporal))
+	}
 	s.state.Binaries = fingerprint(s.opts.BinDir)
 	for _, v := range s.services {
 		s.state.Only = append(s.state.Only, v.name)

@@ -46,6 +46,7 @@ type State struct {
 	Binaries   string                  `json:"binaries"` // fingerprint of our binaries at the start
 	Ready      bool                    `json:"ready"`
 	Failure    string                  `json:"failure,omitempty"`
+	Temporal   string                  `json:"temporal"` // TemporalDev or TemporalServer
 	Ports      map[string]int          `json:"ports"`
 	Notes      []string                `json:"notes,omitempty"` // what a person should know, e.g. a port that moved
 	DataDirs   map[string]string       `json:"data_dirs"`

@@ -1,6 +1,7 @@
 package devstack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -17,9 +19,38 @@ import (
 	temporalconfig "github.com/kloyst/kloyst-core/temporal-config"
 )
 
-// temporal is the CLI's development server with its database in a file. Write-ahead logging lets
+// The kinds of Temporal server that a stack can run.
+const (
+	TemporalDev    = "dev"    // the CLI's development server, with SQLite in a file
+	TemporalServer = "server" // the server of production, on this stack's PostgreSQL
+)
+
+// temporalKind decides which of them runs; last is what ran before.
+func (o *Options) temporalKind(last string) (string, error) {
+	var asked string
+	for _, kv := range o.BaseEnv {
+		if value, ok := strings.CutPrefix(kv, "KLOYST_TEMPORAL="); ok {
+			asked = value
+		}
+	}
+	kind := cmp.Or(o.Temporal, asked, last, TemporalDev)
+	if kind != TemporalDev && kind != TemporalServer {
+		return "", fmt.Errorf("no Temporal is called %q: want %s or %s", kind, TemporalDev, TemporalServer)
+	}
+	return kind, nil
+}
+
+// temporalServices are the services that make up Temporal.
+func (s *Stack) temporalServices() []*service {
+	if s.state.Temporal == TemporalServer {
+		return []*service{s.temporalServer(), s.temporalUI()}
+	}
+	return []*service{s.temporalDev()}
+}
+
+// temporalDev is the CLI's development server with its database in a file. Write-ahead logging lets
 // its readers go on during a write.
-func (s *Stack) temporal() *service {
+func (s *Stack) temporalDev() *service {
 	return &service{
 		name: Temporal, ports: []string{Temporal, temporalUI}, within: 2 * time.Minute,
 		command: func() (command, error) {
@@ -38,22 +69,27 @@ func (s *Stack) temporal() *service {
 			args, err := s.temporalArgs(data)
 			return command{path: bin, args: args, dir: data, env: []string{"HOME=" + data}}, err
 		},
-		probe: func(ctx context.Context) error {
-			c, err := client.DialContext(ctx, s.temporalOptions())
-			if err != nil {
-				return err
-			}
-			c.Close()
-			return nil
-		},
-		settle: func(ctx context.Context) error {
-			n, err := temporalconfig.LoadNamespace()
-			if err != nil {
-				return err
-			}
-			return temporalconfig.Bootstrap(ctx, s.temporalOptions(), n)
-		},
+		probe:  s.temporalAnswers,
+		settle: s.temporalBootstrap,
 	}
+}
+
+func (s *Stack) temporalAnswers(ctx context.Context) error {
+	c, err := client.DialContext(ctx, s.temporalOptions())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.CheckHealth(ctx, &client.CheckHealthRequest{})
+	return err
+}
+
+func (s *Stack) temporalBootstrap(ctx context.Context) error {
+	n, err := temporalconfig.LoadNamespace()
+	if err != nil {
+		return err
+	}
+	return temporalconfig.Bootstrap(ctx, s.temporalOptions(), n)
 }
 
 func (s *Stack) temporalOptions() client.Options {

@@ -41,7 +41,11 @@ func (st *State) URLs() []URL {
 	add(Nginx, "API", st.FrontURL()+"/v1")
 	add(Nginx, "API docs", st.FrontURL()+"/v1/docs")
 	add(Nginx, "Meta webhook", st.FrontURL()+"/webhook/meta")
-	add(Temporal, "Temporal Web UI", st.TemporalUIURL()+"/namespaces/kloyst/workflows")
+	ui := Temporal // the development server brings its own
+	if st.Temporal == TemporalServer {
+		ui = UI
+	}
+	add(ui, "Temporal Web UI", st.TemporalUIURL()+"/namespaces/kloyst/workflows")
 	add(Mailpit, "caught mail (JSON)", st.MailURL()+"/api/v1/messages")
 	add(Metasim, "Meta simulator", st.MetasimURL()+"/_sim/stats")
 	return urls

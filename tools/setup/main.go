@@ -30,6 +30,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	o := setup.Options{
 		Root: root, Out: os.Stderr, Environ: os.Environ(), TemporalBin: os.Getenv("KLOYST_TEMPORAL_BIN"),
+		TemporalServer: os.Getenv("KLOYST_TEMPORAL") == "server",
 	}
 	switch {
 	case len(args) == 0:

@@ -29,6 +29,10 @@ type Options struct {
 
 	// TemporalBin names an installed Temporal CLI; then none is built.
 	TemporalBin string
+
+	// TemporalServer adds the real Temporal server, its schema tool and its Web UI, which take many
+	// minutes to build and which the local stack runs only when asked.
+	TemporalServer bool
 }
 
 func (o Options) path(p string) string { return filepath.Join(o.Sysroot, p) }
@@ -45,10 +49,18 @@ func Run(ctx context.Context, o Options) error {
 	if o.TemporalBin != "" {
 		names = names[1:]
 	}
+	if o.TemporalServer {
+		names = append(names, TemporalServerTools()...)
+	}
 	if err := Tools(ctx, o, names...); err != nil {
 		return err
 	}
 	return hooks(ctx, o)
+}
+
+// TemporalServerTools are the programs of the real Temporal server.
+func TemporalServerTools() []string {
+	return []string{"temporal-server", "temporal-sql-tool", "temporal-ui"}
 }
 
 // hooks has git run the checkout's own hooks, unless its owner chose others.

@@ -24,8 +24,14 @@ type tool struct {
 
 func tools() map[string]tool {
 	return map[string]tool{
-		"temporal":      {"tools/temporal", "github.com/temporalio/cli/cmd/temporal", "about 4 minutes the first time"},
-		"mailpit":       {"tools/mailpit", "github.com/axllent/mailpit", "about 1 minute the first time"},
+		"temporal": {"tools/temporal", "github.com/temporalio/cli/cmd/temporal", "about 4 minutes the first time"},
+		"mailpit":  {"tools/mailpit", "github.com/axllent/mailpit", "about 1 minute the first time"},
+		"temporal-server": {
+			"tools/temporal-server", "go.temporal.io/server/cmd/server", "about 6 minutes the first time",
+		},
+		"temporal-sql-tool": {"tools/temporal-server", "go.temporal.io/server/cmd/tools/sql", ""},
+		"temporal-ui":       {"tools/temporal-server", "github.com/temporalio/ui-server/v2/cmd/server", ""},
+
 		"golangci-lint": {"tools/lint", "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", "about 4 minutes the first time"},
 		"gofumpt":       {"tools/dev", "mvdan.cc/gofumpt", ""},
 		"workflowcheck": {"tools/dev", "go.temporal.io/sdk/contrib/tools/workflowcheck", ""},
