@@ -277,3 +277,22 @@ func TestFront_SaysWhenTheGatewayIsAway(t *testing.T) {
 	require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
 	require.Equal(t, "2", res.Header.Get("Retry-After"))
 }
+
+// TestRender_DockersFileIsUpToDate keeps deploy/docker/nginx.conf, which containers mount, equal to
+// what the template gives. UPDATE_GOLDEN=1 writes it.
+func TestRender_DockersFileIsUpToDate(t *testing.T) {
+	t.Parallel()
+	conf, err := nginx.Render(nginx.Params{
+		Module: "/usr/lib/nginx/modules/ngx_http_js_module.so", User: "nginx", Workers: "auto",
+		Dir: "/var/cache/nginx", ScriptDir: "/etc/kloyst", SecretsFile: "/etc/kloyst/webhook-secrets.json",
+		AccessLog: "/dev/stdout", Listen: "8080", Gateway: "gateway:3000", Webhook: "webhook:3000",
+	})
+	require.NoError(t, err)
+	const golden = "../docker/nginx.conf"
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.WriteFile(golden, []byte(conf), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, string(want), conf)
+}
