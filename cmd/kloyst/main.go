@@ -44,7 +44,7 @@ func main() {
 	if err := cmd.Run(&cliEnv{}); err != nil {
 		fmt.Fprintln(os.Stderr, "kloyst:", err)
 		stop()
-		os.Exit(exitCode(err)) //nolint:gocritic // stop has run
+		os.Exit(exitCode(err)) // stop has run
 	}
 }
 

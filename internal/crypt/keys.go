@@ -54,7 +54,7 @@ func (k *Keys) For(ctx context.Context, v vendor.ID) (*VendorKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return got.(*VendorKeys), nil //nolint:errcheck,forcetypeassert // fetch returns nothing else
+	return got.(*VendorKeys), nil //nolint:errcheck // fetch returns nothing else
 }
 
 // Forget drops a vendor's keys from this process, after a rotation or a destruction.

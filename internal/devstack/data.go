@@ -19,7 +19,7 @@ type account struct{ uid, gid int }
 // the Debian package's user, else nobody.
 func unprivileged() (*account, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // no other account is needed: that is an answer
+		return nil, nil // no other account is needed: that is an answer
 	}
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)

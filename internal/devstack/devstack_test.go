@@ -217,7 +217,7 @@ func TestStart_SaysWhatToDo(t *testing.T) {
 	}{
 		"when a port that was asked for is taken": {
 			change: func(o *devstack.Options) {
-				o.Ports = map[string]int{devstack.Redis: l.Addr().(*net.TCPAddr).Port} //nolint:errcheck,forcetypeassert // TCP
+				o.Ports = map[string]int{devstack.Redis: l.Addr().(*net.TCPAddr).Port} //nolint:errcheck // TCP
 			},
 			want: []string{"asked for redis, is taken by another process", "stop that process", "--port redis=NUMBER"},
 		},

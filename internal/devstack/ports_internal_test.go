@@ -13,7 +13,7 @@ func foreign(t *testing.T) int {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
-	return l.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // a TCP listener has no other
+	return l.Addr().(*net.TCPAddr).Port //nolint:errcheck // a TCP listener has no other
 }
 
 func TestAssignPorts(t *testing.T) {
