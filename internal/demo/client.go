@@ -13,14 +13,51 @@ import (
 	"github.com/kloyst/kloyst-core/internal/id"
 )
 
-// api speaks JSON to one HTTP server, as the vendor's portal would.
+// api speaks JSON to one HTTP server, as the vendor's portal would. The zero login sends no
+// token.
 type api struct {
 	base  string
-	token string
+	login login
+	renew time.Duration // a token's use; zero: until a minute before its end
 	http  *http.Client
 }
 
-func newAPI(base string) *api { return &api{base: base, http: &http.Client{Timeout: 2 * time.Minute}} }
+// login is a pair of tokens and the moment to trade them for the next pair.
+type login struct {
+	Access    string `json:"access_token"`
+	Refresh   string `json:"refresh_token"`
+	ExpiresIn int    `json:"expires_in"`
+
+	until time.Time
+}
+
+// callTimeout bounds one call. Pricing a million recipients and uploading their file take
+// some of it, on a machine with other things to do.
+const callTimeout = 10 * time.Minute
+
+func newAPI(base string) *api { return &api{base: base, http: &http.Client{Timeout: callTimeout}} }
+
+// enter gets the first pair of tokens, or, by a refresh token, the next one.
+func (a *api) enter(ctx context.Context, path string, in any) error {
+	a.login = login{} // it goes without a token
+	if err := a.call(ctx, http.MethodPost, path, in, &a.login); err != nil {
+		return err
+	}
+	use := a.renew
+	if use == 0 {
+		use = time.Duration(a.login.ExpiresIn)*time.Second - time.Minute
+	}
+	a.login.until = time.Now().Add(use)
+	return nil
+}
+
+// stayIn trades the tokens in time: a long step outlives an access token.
+func (a *api) stayIn(ctx context.Context) error {
+	if a.login.Access == "" || time.Now().Before(a.login.until) {
+		return nil
+	}
+	return a.enter(ctx, "/auth/refresh", map[string]any{"refresh_token": a.login.Refresh})
+}
 
 // call sends in (nil: no body) and reads the answer into out (nil: dropped). Anything
 // but 2xx is an error that says what the server said.
@@ -33,40 +70,37 @@ func (a *api) call(ctx context.Context, method, path string, in, out any) error 
 		}
 		body = bytes.NewReader(text)
 	}
-	return a.send(ctx, request{method, path, "application/json", body}, out)
+	return a.send(ctx, method, path, "application/json", body, out)
 }
 
-// request is what send puts on the wire; a nil body is none.
-type request struct {
-	method, path, contentType string
-	body                      io.Reader
-}
-
-func (a *api) send(ctx context.Context, r request, out any) error {
-	req, err := http.NewRequestWithContext(ctx, r.method, a.base+r.path, r.body)
+func (a *api) send(ctx context.Context, method, path, contentType string, body io.Reader, out any) error {
+	if err := a.stayIn(ctx); err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, a.base+path, body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
+		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	if r.body != nil {
-		req.Header.Set("Content-Type", r.contentType)
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
 	}
-	if r.method == http.MethodPost {
+	if method == http.MethodPost {
 		req.Header.Set("Idempotency-Key", id.Random())
 	}
-	if a.token != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token)
+	if a.login.Access != "" {
+		req.Header.Set("Authorization", "Bearer "+a.login.Access)
 	}
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
+		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	defer resp.Body.Close() // read to its end below
+	defer resp.Body.Close() //nolint:errcheck // read to its end below
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
+		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s: %s", r.method, r.path, resp.Status, bytes.TrimSpace(text))
+		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(text))
 	}
 	if raw, ok := out.(*[]byte); ok {
 		*raw = text
@@ -76,21 +110,22 @@ func (a *api) send(ctx context.Context, r request, out any) error {
 		return nil
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
+		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return nil
 }
 
-// upload posts file as a form, under the name contacts.csv.
-func (a *api) upload(ctx context.Context, path string, file []byte, fields map[string]string, out any) error {
+// upload sends a file as a form.
+func (a *api) upload(ctx context.Context, path, name string, file []byte, fields map[string]string, out any) error {
 	var body bytes.Buffer
+	body.Grow(len(file) + 4096)
 	form := multipart.NewWriter(&body)
 	for k, v := range fields {
 		if err := form.WriteField(k, v); err != nil {
 			return fmt.Errorf("make form: %w", err)
 		}
 	}
-	part, err := form.CreateFormFile("file", "contacts.csv")
+	part, err := form.CreateFormFile("file", name)
 	if err == nil {
 		_, err = part.Write(file)
 	}
@@ -100,5 +135,5 @@ func (a *api) upload(ctx context.Context, path string, file []byte, fields map[s
 	if err != nil {
 		return fmt.Errorf("make form: %w", err)
 	}
-	return a.send(ctx, request{http.MethodPost, path, form.FormDataContentType(), &body}, out)
+	return a.send(ctx, http.MethodPost, path, form.FormDataContentType(), &body, out)
 }
