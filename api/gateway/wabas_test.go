@@ -129,6 +129,7 @@ func TestDocs_WorkOffline(t *testing.T) {
 			name := as[string](t, op["operationId"])
 			require.False(t, seen[name], "two operations are called %s", name)
 			seen[name] = true
+			require.Equal(t, []any{strings.Split(path, "/")[1]}, op["tags"], "the docs page lists it with its resource")
 			public := strings.HasPrefix(path, "/auth/")
 			require.Equal(t, public, op["security"] == nil, "%s %s", method, path)
 		}

@@ -140,7 +140,7 @@ func TestRoute(t *testing.T) {
 		"checks the caller before the body":       {"POST", one, "", `{`, 401, "auth.token_missing", ""},
 		"refuses a role too low":                  {"GET", "/v1/owners", member, "", 403, "auth.role_insufficient", ""},
 		"refuses an unknown body field":           {"POST", one, member, `{"name":"bolt","nut":1}`, 422, "request.invalid", "/nut"},
-		"refuses a missing field":                 {"POST", one, member, `{}`, 422, "request.invalid", "/"},
+		"refuses a missing field":                 {"POST", one, member, `{}`, 422, "request.invalid", "/name"},
 		"refuses a field of the wrong form":       {"POST", one, member, `{"name":"bolt","phone":"918000000001"}`, 422, "request.invalid", "/phone"},
 		"points into arrays":                      {"POST", one, member, `{"name":"bolt","tags":["a",918000000001]}`, 422, "request.invalid", "/tags/1"},
 		"refuses what is not JSON":                {"POST", one, member, `{"name":918000000001`, 400, "request.malformed", ""},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/danielgtaylor/huma/v2/validation"
 	"github.com/go-chi/chi/v5"
 
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
@@ -165,10 +166,11 @@ func ErrVersion() error {
 }
 
 // operation makes the OpenAPI entry. Its id is made of method and path, so it is stable
-// as long as they are; its tag is the first word of the path.
+// as long as they are; its tag is the path's first segment.
 func operation(methodPath string, code int, summary string) huma.Operation {
 	method, path, _ := strings.Cut(methodPath, " ")
 	words := strings.FieldsFunc(path, func(r rune) bool { return !unicode.IsLetter(r) })
+	resource, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return huma.Operation{
 		OperationID:   strings.ToLower(method) + "-" + strings.Join(words, "-"),
 		Method:        method,
@@ -176,7 +178,7 @@ func operation(methodPath string, code int, summary string) huma.Operation {
 		Summary:       summary,
 		DefaultStatus: code,
 		MaxBodyBytes:  MaxJSONBody,
-		Tags:          words[:1],
+		Tags:          []string{resource},
 	}
 }
 
@@ -268,6 +270,11 @@ func field(d *huma.ErrorDetail) errs.Field {
 	pointer := rest
 	if place == "body" {
 		pointer = "/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(rest)
+	}
+	// What is missing is pointed at, not the object that lacks it.
+	before, after, _ := strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
+	if name, ok := strings.CutPrefix(d.Message, before); ok && strings.HasSuffix(name, after) {
+		pointer = strings.TrimSuffix(pointer, "/") + "/" + strings.TrimSuffix(name, after)
 	}
 	msg, _, _ := strings.Cut(d.Message, ": ")
 	return errs.Field{Pointer: pointer, Code: "request.invalid", Msg: msg}
