@@ -73,16 +73,21 @@ func dispatchOptions() workflow.ActivityOptions {
 	}
 }
 
+// summed gives the next activity its line in Temporal Web UI.
+func summed(ctx workflow.Context, summary string) workflow.Context {
+	opts := workflow.GetActivityOptions(ctx)
+	opts.Summary = summary
+	return workflow.WithActivityOptions(ctx, opts)
+}
+
 func (c *campaignRun) read(ctx workflow.Context) error {
 	return c.step(ctx, "read the campaign", c.acts.State)
 }
 
 // step runs an activity that answers with the campaign's state, and shows it.
 func (c *campaignRun) step(ctx workflow.Context, summary string, act any) error {
-	opts := workflow.GetActivityOptions(ctx)
-	opts.Summary = summary
 	var next activities.CampaignState
-	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, opts), act, c.ref).Get(ctx, &next); err != nil {
+	if err := workflow.ExecuteActivity(summed(ctx, summary), act, c.ref).Get(ctx, &next); err != nil {
 		return err
 	}
 	changed := next.Status != c.state.Status || next.HaltReason != c.state.HaltReason
@@ -120,14 +125,12 @@ func (c *campaignRun) untilScheduled(ctx workflow.Context) error {
 func (c *campaignRun) untilFinished(ctx workflow.Context) error {
 	for {
 		if c.state.Status == campaign.Cancelled {
-			opts := workflow.GetActivityOptions(ctx)
-			opts.Summary = "end what has not left"
-			if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, opts), c.acts.CancelRest, c.ref).Get(ctx, nil); err != nil {
+			if err := workflow.ExecuteActivity(summed(ctx, "end what has not left"), c.acts.CancelRest, c.ref).Get(ctx, nil); err != nil {
 				return err
 			}
 		}
 		var finished bool
-		if err := workflow.ExecuteActivity(ctx, c.acts.Finish, c.ref).Get(ctx, &finished); err != nil {
+		if err := workflow.ExecuteActivity(summed(ctx, "close the books if nothing is left"), c.acts.Finish, c.ref).Get(ctx, &finished); err != nil {
 			return err
 		}
 		if err := c.read(ctx); err != nil || finished || c.state.Status == campaign.Completed {
