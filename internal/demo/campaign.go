@@ -25,12 +25,12 @@ type importState struct {
 
 // importContacts uploads the file, confirms the mapping, and waits for the counts.
 func (r *run) importContacts(ctx context.Context) error {
-	file, want := Contacts(r.Contacts, 7)
+	file, want := Contacts(r.Contacts, Seed)
 	r.result.refusable = want.Refused
 	r.say("uploading %d contacts, %.1f MB", want.Rows, float64(len(file))/1e6)
 	var job importState
 	if err := r.during("upload", func() error {
-		return r.front.upload(ctx, "/contact-imports", "contacts.csv", file, map[string]string{
+		return r.front.upload(ctx, "/contact-imports", file, map[string]string{
 			"strategy": "SKIP_DUPLICATES", "default_region": "IN",
 		}, &job)
 	}); err != nil {

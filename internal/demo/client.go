@@ -70,21 +70,27 @@ func (a *api) call(ctx context.Context, method, path string, in, out any) error 
 		}
 		body = bytes.NewReader(text)
 	}
-	return a.send(ctx, method, path, "application/json", body, out)
+	return a.send(ctx, request{method, path, "application/json", body}, out)
 }
 
-func (a *api) send(ctx context.Context, method, path, contentType string, body io.Reader, out any) error {
+// request is one call on its way; a nil body is none.
+type request struct {
+	method, path, contentType string
+	body                      io.Reader
+}
+
+func (a *api) send(ctx context.Context, r request, out any) error {
 	if err := a.stayIn(ctx); err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, a.base+path, body)
+	req, err := http.NewRequestWithContext(ctx, r.method, a.base+r.path, r.body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", contentType)
+	if r.body != nil {
+		req.Header.Set("Content-Type", r.contentType)
 	}
-	if method == http.MethodPost {
+	if r.method == http.MethodPost {
 		req.Header.Set("Idempotency-Key", id.Random())
 	}
 	if a.login.Access != "" {
@@ -92,15 +98,15 @@ func (a *api) send(ctx context.Context, method, path, contentType string, body i
 	}
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end below
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(text))
+		return fmt.Errorf("%s %s: %s: %s", r.method, r.path, resp.Status, bytes.TrimSpace(text))
 	}
 	if raw, ok := out.(*[]byte); ok {
 		*raw = text
@@ -110,13 +116,13 @@ func (a *api) send(ctx context.Context, method, path, contentType string, body i
 		return nil
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
 	return nil
 }
 
-// upload sends a file as a form.
-func (a *api) upload(ctx context.Context, path, name string, file []byte, fields map[string]string, out any) error {
+// upload sends a contact file as a form.
+func (a *api) upload(ctx context.Context, path string, file []byte, fields map[string]string, out any) error {
 	var body bytes.Buffer
 	body.Grow(len(file) + 4096)
 	form := multipart.NewWriter(&body)
@@ -125,7 +131,7 @@ func (a *api) upload(ctx context.Context, path, name string, file []byte, fields
 			return fmt.Errorf("make form: %w", err)
 		}
 	}
-	part, err := form.CreateFormFile("file", name)
+	part, err := form.CreateFormFile("file", "contacts.csv")
 	if err == nil {
 		_, err = part.Write(file)
 	}
@@ -135,5 +141,5 @@ func (a *api) upload(ctx context.Context, path, name string, file []byte, fields
 	if err != nil {
 		return fmt.Errorf("make form: %w", err)
 	}
-	return a.send(ctx, http.MethodPost, path, form.FormDataContentType(), &body, out)
+	return a.send(ctx, request{http.MethodPost, path, form.FormDataContentType(), &body}, out)
 }
