@@ -424,7 +424,7 @@ func (r *importRun) waitFor(ctx workflow.Context, reason, text string) {
 }
 
 // show puts status, reason and progress where the operator's console finds them. The
-// details are not encrypted: they hold counts and our own words only.
+// details hold counts and our own words only.
 func (r *importRun) show(ctx workflow.Context) {
 	details := fmt.Sprintf("**%s** · %d of %d rows", r.state.Status, r.state.Done, r.state.Rows)
 	if r.text != "" {

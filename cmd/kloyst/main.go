@@ -24,6 +24,7 @@ type verbs struct {
 	Migrate migrateCmd `cmd:"" help:"Apply missing migrations to DATABASE_URL."`
 
 	TemporalBootstrap temporalBootstrapCmd `cmd:"" help:"Make Temporal's namespace and search attributes where they are missing."`
+	CodecServer       codecServerCmd       `cmd:"" help:"Open sealed payloads for Temporal Web UI."`
 
 	RateCard rateCardCmd `cmd:"" help:"Prices: load, list, fees, taxes."`
 	Wallet   walletCmd   `cmd:"" help:"Wallets: top-up, reconcile."`

@@ -74,6 +74,11 @@ func (st *State) Env(service string) []string {
 			"META_VERIFY_TOKEN="+st.Secrets["meta_verify_token"])
 	case Outbox:
 		return append(common("OUTBOX", "kloyst_relay"), temporal...)
+	case Codec:
+		return set{
+			"CODEC_ADDR=" + loopback(st.Ports[Codec]), "TEMPORAL_UI_ORIGIN=" + st.TemporalUIURL(),
+			"TEMPORAL_CODEC_KEYS=dev1:" + st.Secrets["temporal_codec_key"],
+		}
 	case Operator:
 		return append(append(common("", "kloyst_operator"), work...), jwt)
 	default:

@@ -47,6 +47,18 @@ func (s *Stack) migrate() *service {
 	}
 }
 
+// codec opens what our modes sealed for the people who look at Temporal Web UI.
+func (s *Stack) codec() *service {
+	return &service{
+		name: Codec,
+		command: func() (command, error) {
+			bin, err := program(Codec, "", filepath.Join(s.opts.BinDir, "kloyst"))
+			return command{path: bin, args: []string{"codec-server"}, dir: s.opts.Dir, env: s.state.Env(Codec)}, err
+		},
+		probe: func(ctx context.Context) error { return getOK(ctx, s.state.CodecURL()+"/healthz") },
+	}
+}
+
 // metasim stands in for Meta. Its webhooks come in by the front door, as Meta's do.
 func (s *Stack) metasim() *service {
 	return &service{

@@ -17,6 +17,7 @@ const (
 	Redis    = "redis"
 	Temporal = "temporal"
 	UI       = "temporal_ui" // beside the real Temporal server; the development server has its own
+	Codec    = "codec" // opens payloads for Temporal Web UI
 	Clamd    = "clamd"
 	Mailpit  = "mailpit"
 	Nginx    = "nginx"
@@ -86,6 +87,7 @@ func (s *Stack) catalogue() []*service {
 		s.mode(Webhook, Migrate),
 		s.mode(Worker, Migrate, Redis, Temporal),
 		s.mode(Outbox, Migrate, Temporal),
+		s.codec(),
 		s.nginx(),
 	)
 	for _, v := range all {

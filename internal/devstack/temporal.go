@@ -113,6 +113,9 @@ func (s *Stack) temporalArgs(data string) ([]string, error) {
 		"--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL",
 		"--namespace", n.Name,
 	}
+	if s.state.Ports[Codec] != 0 {
+		args = append(args, "--ui-codec-endpoint", s.state.CodecURL())
+	}
 	for _, name := range slices.Sorted(maps.Keys(n.SearchAttributes)) {
 		args = append(args, "--search-attribute", name+"="+n.SearchAttributes[name])
 	}

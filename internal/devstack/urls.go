@@ -15,6 +15,9 @@ func (st *State) MailURL() string { return st.base(mailHTTP) }
 // TemporalUIURL is Temporal's Web UI.
 func (st *State) TemporalUIURL() string { return st.base(temporalUI) }
 
+// CodecURL is where Temporal Web UI has payloads opened.
+func (st *State) CodecURL() string { return st.base(Codec) }
+
 // TemporalAddress is host:port of Temporal's frontend.
 func (st *State) TemporalAddress() string { return loopback(st.Ports[Temporal]) }
 

@@ -58,6 +58,7 @@ func TestFlow_AContactFileBecomesACampaignAndTheBooksAddUp(t *testing.T) {
 	untilIdle(t, st)
 	runs := historiesOf(t, st)
 	requireReadable(t, runs)
+	requireOpened(t, st)
 	requireNoPersonalData(t, runs, peopleOf(t, file, first, second).with(plantedNumber[1:], plantedName))
 	requireFailed(t, runs, len(tables))
 	keepGolden(t, runs)

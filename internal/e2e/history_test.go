@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"flag"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -141,6 +142,27 @@ func requireReadable(t *testing.T, runs []recorded) {
 			}
 		}
 	}
+}
+
+// requireOpened asks the codec server, as Temporal Web UI does, to open a sealed payload.
+func requireOpened(t *testing.T, st *devstack.State) {
+	t.Helper()
+	var settings struct {
+		Codec struct{ Endpoint string }
+	}
+	caller{door: st.TemporalUIURL()}.ask(t, http.MethodGet, "/api/v1/settings", nil).into(t, &settings)
+	require.Equal(t, st.CodecURL(), settings.Codec.Endpoint)
+	_, codec := dial(t, st)
+	sealed, err := codec.DataConverter().ToPayload("Contact import")
+	require.NoError(t, err)
+	body, err := protojson.Marshal(&commonpb.Payloads{Payloads: []*commonpb.Payload{sealed}})
+	require.NoError(t, err)
+	got := caller{door: st.CodecURL()}.send(t, http.MethodPost, "/decode", http.Header{"Content-Type": {"application/json"}}, body)
+	require.Equal(t, http.StatusOK, got.status, string(got.body))
+	require.Equal(t, st.TemporalUIURL(), got.header.Get("Access-Control-Allow-Origin"))
+	var opened commonpb.Payloads
+	require.NoError(t, protojson.Unmarshal(got.body, &opened))
+	require.JSONEq(t, `"Contact import"`, string(opened.GetPayloads()[0].GetData()))
 }
 
 // keepGolden writes the longest history of each workflow type, without the names of the
