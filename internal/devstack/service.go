@@ -17,7 +17,7 @@ const (
 	Redis    = "redis"
 	Temporal = "temporal"
 	UI       = "temporal_ui" // beside the real Temporal server; the development server has its own
-	Codec    = "codec" // opens payloads for Temporal Web UI
+	Codec    = "codec"       // opens payloads for Temporal Web UI
 	Clamd    = "clamd"
 	Mailpit  = "mailpit"
 	Nginx    = "nginx"

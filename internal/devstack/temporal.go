@@ -98,6 +98,14 @@ func (s *Stack) temporalOptions() client.Options {
 	}
 }
 
+// codecEndpoint is where Web UI has payloads opened; "" in a stack that never had a codec server.
+func (s *Stack) codecEndpoint() string {
+	if s.state.Ports[Codec] == 0 {
+		return ""
+	}
+	return s.state.CodecURL()
+}
+
 // temporalArgs also name the namespace and its attributes, which makes them there at once; the
 // bootstrap then finds them, or adds what an older database lacks.
 func (s *Stack) temporalArgs(data string) ([]string, error) {
@@ -113,8 +121,8 @@ func (s *Stack) temporalArgs(data string) ([]string, error) {
 		"--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL",
 		"--namespace", n.Name,
 	}
-	if s.state.Ports[Codec] != 0 {
-		args = append(args, "--ui-codec-endpoint", s.state.CodecURL())
+	if endpoint := s.codecEndpoint(); endpoint != "" {
+		args = append(args, "--ui-codec-endpoint", endpoint)
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.SearchAttributes)) {
 		args = append(args, "--search-attribute", name+"="+n.SearchAttributes[name])

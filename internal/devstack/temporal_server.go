@@ -80,6 +80,7 @@ func (s *Stack) temporalUI() *service {
 				env: []string{
 					"TEMPORAL_ADDRESS=" + loopback(s.state.Ports[Temporal]),
 					"TEMPORAL_UI_PORT=" + strconv.Itoa(s.state.Ports[temporalUI]),
+					"TEMPORAL_CODEC_ENDPOINT=" + s.codecEndpoint(),
 				},
 			}, nil
 		},
