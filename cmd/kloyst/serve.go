@@ -14,6 +14,9 @@ import (
 // ctx ends or one of them fails. Then readiness flips, and open requests and the loop have
 // the shutdown grace in all to finish.
 func serve(ctx context.Context, cfg *config.Config, internal *obs.Internal, public *http.Server, loop func(context.Context) error) error {
+	if cfg.Development() {
+		internal.ServeProfiles()
+	}
 	inner := internal.Server(cfg.InternalAddr)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return obs.Closed(inner.ListenAndServe()) })

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/pprof"
 	"sync/atomic"
 	"time"
 
@@ -19,11 +20,12 @@ import (
 type Check func(context.Context) error
 
 // Internal is the internal port: /healthz (the process lives), /readyz (it can serve),
-// /metrics.
+// /metrics; in development /debug/pprof/ too.
 type Internal struct {
 	Registry *prometheus.Registry
 	checks   map[string]Check
 	draining atomic.Bool
+	profiles bool
 }
 
 // NewInternal makes the internal port's handler; checks are asked by /readyz.
@@ -32,6 +34,10 @@ func NewInternal(checks map[string]Check) *Internal {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &Internal{Registry: reg, checks: checks}
 }
+
+// ServeProfiles adds /debug/pprof/ to what Server serves: in development only, since a
+// profile costs time and tells much. Call it before Server.
+func (i *Internal) ServeProfiles() { i.profiles = true }
 
 // Drain makes /readyz fail from now on: the first step of a shutdown, so that no new
 // work is routed here while the old is finished.
@@ -48,6 +54,11 @@ func (i *Internal) Server(addr string) *http.Server {
 	})
 	mux.HandleFunc("GET /readyz", i.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(i.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	if i.profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // heap, goroutine and the others by name
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 }
 
