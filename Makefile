@@ -77,6 +77,23 @@ test-temporal-server: setup temporal-server ## Test the real Temporal server wit
 test-short: go-is-here ## Run the tests that need no servers
 	$(GO) test -short $(ARGS) $(PKG)
 
+# Benches: SCENARIO names one of tuned, webhooks, lone, fragmented, giant-and-small, paced (all
+# without it), SCALE=0.1 a tenth of it, PROFILE=1 keeps CPU profiles and the costliest statements
+# under .stack/profiles, BASELINE=FILE.jsonl prints another program's lines beside ours.
+BENCH_FLAGS = $(if $(SCALE),--scale=$(SCALE)) $(if $(BASELINE),--baseline=$(BASELINE)) $(if $(KEEP),--keep)
+
+.PHONY: bench-build
+bench-build: setup build
+	@$(GO) build -o $(STACK)/bench ./bench
+
+.PHONY: bench-dispatch
+bench-dispatch: bench-build ## Measure whole campaigns (SCENARIO=tuned SCALE=0.1 PROFILE=1 BASELINE=FILE.jsonl)
+	@$(STACK)/bench dispatch $(SCENARIO) $(BENCH_FLAGS) $(if $(PROFILE),--profile)
+
+.PHONY: bench-relay
+bench-relay: bench-build ## Measure the outbox's claim at 1k, 100k and 1M pending rows (SCALE=0.1)
+	@$(STACK)/bench relay $(BENCH_FLAGS)
+
 .PHONY: lint
 lint: go-is-here ## Run golangci-lint, which also keeps the import diagram
 	@$(GO) run ./tools/setup golangci-lint
