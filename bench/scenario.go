@@ -7,9 +7,9 @@ import (
 
 // Rates of a sender number, messages per second.
 const (
-	rateStandard = 80    // Meta's throughput level STANDARD
-	rateHigh     = 1000  // and HIGH
-	rateOpen     = 50000 // beyond what two cores send: the pace decides nothing
+	rateStandard = 80   // Meta's throughput level STANDARD
+	rateHigh     = 1000 // and HIGH
+	rateOpen     = 8000 // beyond what two cores send: the pace decides nothing
 )
 
 // scenario is one load. All its campaigns start at once; Late ones do when a tenth of the
