@@ -13,10 +13,15 @@ type progress struct {
 	done, total int    // of what takes long; zero where nothing is counted
 }
 
-// How often people hear of a step.
+// How often a step is looked at, and people hear of it. Counting a million messages costs
+// the database as much as sending some of them: where an answer takes long, the next
+// question waits several times as long.
 const (
-	sayChange   = time.Second     // at most, while things change
-	sayAnything = 3 * time.Second // at least, so that a quiet step does not look dead
+	askEvery    = 250 * time.Millisecond
+	askRest     = 5                // times what the answer took
+	askSurely   = 30 * time.Second // however long it took
+	sayChange   = time.Second      // at most, while things change
+	sayAnything = 3 * time.Second  // at least, so that a quiet step does not look dead
 )
 
 // patience is how long a step of the run may take: some of it whatever the size, and 5 ms
@@ -25,9 +30,7 @@ func (r *run) patience(least time.Duration) time.Duration {
 	return least + time.Duration(r.Contacts)*5*time.Millisecond
 }
 
-// until asks until done, showing how it goes. It asks four times a second, less often
-// where an answer takes long: counting a million messages costs the database as much as
-// sending some of them.
+// until asks until done, showing how it goes.
 func (r *run) until(ctx context.Context, within time.Duration, what string, ask func() (progress, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -35,16 +38,15 @@ func (r *run) until(ctx context.Context, within time.Duration, what string, ask 
 	pace := pace{at: began}
 	last, said := "", time.Time{}
 	for {
+		var p progress
 		asked := time.Now()
-		p, err := ask()
-		if err != nil {
+		if err := r.during(what+": counting", func() (err error) { p, err = ask(); return err }); err != nil {
 			return err
 		}
 		now := time.Now()
-		line := p.text + pace.look(now, p.done, p.total)
-		quiet := now.Sub(said)
+		line, quiet := p.text+pace.look(now, p.done, p.total), now.Sub(said)
 		if p.over && p.text != last || !p.over && (quiet > sayAnything || p.text != last && quiet > sayChange) {
-			if p.text == last && line == p.text {
+			if line == last {
 				line += fmt.Sprintf(", after %.0f s", now.Sub(began).Seconds())
 			}
 			r.say("%s: %s", what, line)
@@ -53,11 +55,20 @@ func (r *run) until(ctx context.Context, within time.Duration, what string, ask 
 		if p.over {
 			return nil
 		}
-		select {
-		case <-time.After(max(250*time.Millisecond, 10*now.Sub(asked))):
-		case <-ctx.Done():
+		rest := min(max(askEvery, askRest*now.Sub(asked)), askSurely)
+		if err := r.during(what+": "+p.text, func() error { return sleep(ctx, rest) }); err != nil {
 			return fmt.Errorf("%s did not happen within %s; last: %s", what, within, p.text)
 		}
+	}
+}
+
+// sleep returns early, with an error, when ctx is over.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -88,7 +99,7 @@ func (p *pace) look(now time.Time, done, total int) string {
 	return fmt.Sprintf(" (%.0f/s, about %s left)", p.rate, left)
 }
 
-// during runs a single call that may take long, and says that it still does.
+// during runs something that may take long, and says that it still does.
 func (r *run) during(what string, call func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- call() }()
@@ -99,7 +110,7 @@ func (r *run) during(what string, call func() error) error {
 		case err := <-done:
 			return err
 		case <-tick.C:
-			r.say("%s: for %.0f s now", what, time.Since(began).Seconds())
+			r.say("%s, for %.0f s now", what, time.Since(began).Seconds())
 		}
 	}
 }
