@@ -266,6 +266,7 @@ func TestDispatch_AKilledWorkerSendsNothingTwice(t *testing.T) {
 		return d.OK() && left == 0 && w.stats(t, number).Scheduled == 0
 	})
 	histories := historiesOf(t, w.State())
+	requireReadable(t, histories)
 	requireNoPersonalData(t, histories, people{}.with("+9198", "9198000", "Ravi", token))
 	keepGolden(t, histories)
 }

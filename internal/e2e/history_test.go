@@ -16,6 +16,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/proxy"
+	"go.temporal.io/api/sdk/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -34,6 +35,7 @@ var record = flag.String("record", "", "name under which to keep one history of 
 type recorded struct {
 	kind, id string
 	history  *historypb.History
+	details  string // what it says about itself in Temporal Web UI
 }
 
 // historiesOf returns every workflow run of the stack. Every payload must be sealed.
@@ -46,7 +48,10 @@ func historiesOf(t *testing.T, st *devstack.State) []recorded {
 		list, err := c.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{PageSize: 1000, NextPageToken: page})
 		require.NoError(t, err)
 		for _, e := range list.GetExecutions() {
-			out = append(out, recorded{e.GetType().GetName(), e.GetExecution().GetWorkflowId(), historyOf(t, c, codec, e.GetExecution())})
+			out = append(out, recorded{
+				kind: e.GetType().GetName(), id: e.GetExecution().GetWorkflowId(),
+				history: historyOf(t, c, codec, e.GetExecution()), details: detailsOf(t, c, e.GetExecution()),
+			})
 		}
 		if page = list.GetNextPageToken(); len(page) == 0 {
 			require.NotEmpty(t, out)
@@ -105,6 +110,18 @@ func historyOf(t *testing.T, c client.Client, codec *temporalx.Codec, e *commonp
 	return h
 }
 
+// detailsOf asks the workflow, as Web UI does; a worker replays it to answer.
+func detailsOf(t *testing.T, c client.Client, e *commonpb.WorkflowExecution) string {
+	t.Helper()
+	value, err := c.QueryWorkflow(t.Context(), e.GetWorkflowId(), e.GetRunId(), "__temporal_workflow_metadata")
+	require.NoError(t, err)
+	var about sdk.WorkflowMetadata
+	require.NoError(t, value.Get(&about))
+	text, err := protojson.Marshal(&about)
+	require.NoError(t, err)
+	return string(text)
+}
+
 // requireReadable holds every run against what an operator needs in Temporal Web UI: an id
 // that tells what it is about, search attributes to find it by, and a summary.
 func requireReadable(t *testing.T, runs []recorded) {
@@ -136,6 +153,7 @@ func requireReadable(t *testing.T, runs []recorded) {
 		var summary string
 		require.NoError(t, converter.GetDefaultDataConverter().FromPayload(first.GetUserMetadata().GetSummary(), &summary), r.id)
 		require.NotEmpty(t, summary, r.id)
+		require.Contains(t, r.details, r.kind, r.id)
 		for _, e := range r.history.GetEvents() {
 			if e.GetEventType() == enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED {
 				require.NotNil(t, e.GetUserMetadata().GetSummary(), "%s: %s without a summary", r.id, e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName())

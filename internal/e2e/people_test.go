@@ -121,6 +121,7 @@ func requireNoPersonalData(t *testing.T, runs []recorded, p people) {
 	requireFindsThePlanted(t, p)
 	for _, r := range runs {
 		require.Empty(t, p.inHistory(t, r.history), "%s %s", r.kind, r.id)
+		require.Empty(t, p.in(r.details), "details of %s", r.id)
 	}
 }
 
