@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -30,10 +32,36 @@ func Bootstrap(ctx context.Context, opts client.Options, n Namespace) error {
 		return fmt.Errorf("temporal bootstrap: %w", err)
 	}
 	defer c.Close()
-	if err := ensureAttributes(ctx, c, n); err != nil {
+	if err := awaitNamespace(ctx, func() error { return ensureAttributes(ctx, c, n) }); err != nil {
 		return fmt.Errorf("temporal search attributes: %w", err)
 	}
 	return awaitQueries(ctx, c, n)
+}
+
+// Check tells what Bootstrap would have to do, as an error; nil means nothing. It changes nothing.
+// The namespace of opts is ignored.
+func Check(ctx context.Context, opts client.Options, n Namespace) error {
+	opts.Namespace = n.Name
+	c, err := client.DialContext(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("temporal: %w", err)
+	}
+	defer c.Close()
+	ns, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: n.Name})
+	if err != nil {
+		return fmt.Errorf("temporal namespace %s: %w", n.Name, err)
+	}
+	if got := ns.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); got != n.Retention {
+		return fmt.Errorf("temporal namespace %s keeps workflows for %s, not for %s", n.Name, got, n.Retention)
+	}
+	missing, err := missingAttributes(ctx, c, n)
+	if err != nil {
+		return fmt.Errorf("temporal search attributes: %w", err)
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("temporal search attributes are missing: %v", slices.Sorted(maps.Keys(missing)))
+	}
+	return nil
 }
 
 func ensureNamespace(ctx context.Context, opts client.Options, n Namespace) error {
@@ -62,28 +90,34 @@ func ensureNamespace(ctx context.Context, opts client.Options, n Namespace) erro
 	})
 }
 
-func ensureAttributes(ctx context.Context, c client.Client, n Namespace) error {
+// missingAttributes are those of n that its namespace lacks.
+func missingAttributes(ctx context.Context, c client.Client, n Namespace) (map[string]enumspb.IndexedValueType, error) {
 	have, err := c.OperatorService().ListSearchAttributes(ctx,
 		&operatorservice.ListSearchAttributesRequest{Namespace: n.Name})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	missing := map[string]enumspb.IndexedValueType{}
 	for name, typ := range n.SearchAttributes {
 		want, err := enumspb.IndexedValueTypeFromString(typ)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		got, ok := have.GetCustomAttributes()[name]
 		if ok && got != want {
-			return fmt.Errorf("%s exists as %s, not as %s", name, got, want)
+			return nil, fmt.Errorf("%s exists as %s, not as %s", name, got, want)
 		}
 		if !ok {
 			missing[name] = want
 		}
 	}
-	if len(missing) == 0 {
-		return nil
+	return missing, nil
+}
+
+func ensureAttributes(ctx context.Context, c client.Client, n Namespace) error {
+	missing, err := missingAttributes(ctx, c, n)
+	if err != nil || len(missing) == 0 {
+		return err
 	}
 	_, err = c.OperatorService().AddSearchAttributes(ctx,
 		&operatorservice.AddSearchAttributesRequest{Namespace: n.Name, SearchAttributes: missing})
@@ -91,6 +125,23 @@ func ensureAttributes(ctx context.Context, c client.Client, n Namespace) error {
 		return nil // made by another bootstrap at the same time
 	}
 	return err
+}
+
+// awaitNamespace calls f until it does not miss the namespace. The frontend remembers for some
+// seconds that a namespace was not there, if somebody asked before it was made.
+func awaitNamespace(ctx context.Context, f func() error) error {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		err := f()
+		if _, missing := errors.AsType[*serviceerror.NamespaceNotFound](err); !missing || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // awaitQueries waits until the frontend knows the attributes: it learns of new ones only when its

@@ -49,11 +49,15 @@ func TestBootstrap_MayBeRunAgain(t *testing.T) {
 	n := temporalconfig.Namespace{
 		Name: "bootstrap-" + suffix, Retention: 24 * time.Hour, SearchAttributes: map[string]string{"VendorId": "KeywordList"},
 	}
+	require.ErrorContains(t, temporalconfig.Check(t.Context(), opts, n), n.Name)
 	require.NoError(t, temporalconfig.Bootstrap(t.Context(), opts, n))
 	require.NoError(t, temporalconfig.Bootstrap(t.Context(), opts, n), "with nothing to do")
+	require.NoError(t, temporalconfig.Check(t.Context(), opts, n))
 
-	n.Retention = 72 * time.Hour
 	n.SearchAttributes["JobStatus"] = "Keyword"
+	require.ErrorContains(t, temporalconfig.Check(t.Context(), opts, n), "missing: [JobStatus]")
+	n.Retention = 72 * time.Hour
+	require.ErrorContains(t, temporalconfig.Check(t.Context(), opts, n), "24h0m0s, not for 72h0m0s")
 	require.NoError(t, temporalconfig.Bootstrap(t.Context(), opts, n), "with something added")
 	have, err := c.OperatorService().ListSearchAttributes(t.Context(),
 		&operatorservice.ListSearchAttributesRequest{Namespace: n.Name})
