@@ -26,6 +26,8 @@ type verbs struct {
 	TemporalBootstrap temporalBootstrapCmd `cmd:"" help:"Make Temporal's namespace and search attributes where they are missing."`
 	CodecServer       codecServerCmd       `cmd:"" help:"Open sealed payloads for Temporal Web UI."`
 
+	Doctor doctorCmd `cmd:"" help:"Check everything the mode in SERVICE_TYPE needs, and say what to do."`
+
 	RateCard rateCardCmd `cmd:"" help:"Prices: load, list, fees, taxes."`
 	Wallet   walletCmd   `cmd:"" help:"Wallets: top-up, reconcile."`
 	Campaign campaignCmd `cmd:"" help:"Campaigns: explain, pause, resume, cancel."`

@@ -134,12 +134,40 @@ func (s *Sender) send(ctx context.Context, to, subject, name string, data any) e
 	return s.deliver(ctx, msg)
 }
 
-func (s *Sender) deliver(ctx context.Context, msg *gomail.Msg) error {
-	c, err := gomail.NewClient(s.host,
-		gomail.WithPort(s.port), gomail.WithTLSPolicy(s.policy), gomail.WithTimeout(timeout), gomail.WithHELO("kloyst.localdomain"),
-		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}))
+// Ping connects to the server, which greets, starts TLS as the policy says, and takes its leave. No
+// mail is sent.
+//
+// Errors: mail.not_sent.
+func (s *Sender) Ping(ctx context.Context) error {
+	c, err := s.client()
 	if err != nil {
-		return ErrNotSent.With(errors.New("options refused"))
+		return err
+	}
+	if err := c.DialWithContext(ctx); err != nil {
+		return ErrNotSent.With(err)
+	}
+	if err := c.Close(); err != nil {
+		return ErrNotSent.With(err)
+	}
+	return nil
+}
+
+func (s *Sender) client() (*gomail.Client, error) {
+	c, err := gomail.NewClient(
+		s.host,
+		gomail.WithPort(s.port), gomail.WithTLSPolicy(s.policy), gomail.WithTimeout(timeout), gomail.WithHELO("kloyst.localdomain"),
+		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}),
+	)
+	if err != nil {
+		return nil, ErrNotSent.With(errors.New("options refused"))
+	}
+	return c, nil
+}
+
+func (s *Sender) deliver(ctx context.Context, msg *gomail.Msg) error {
+	c, err := s.client()
+	if err != nil {
+		return err
 	}
 	err = c.DialAndSendWithContext(ctx, msg)
 	if err == nil {

@@ -102,6 +102,26 @@ func or[T comparable](v, otherwise T) T {
 	return v
 }
 
+// Ping asks whether Graph, or what stands in for it, answers at all; what it answers to a caller
+// without a token does not matter.
+//
+// Errors: meta.not_sent, meta.unknown_outcome.
+func (c *Client) Ping(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("make request: %w", errNoURL)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return transportError(err, false)
+	}
+	defer resp.Body.Close() // its content is of no interest
+	if resp.StatusCode >= http.StatusInternalServerError {
+		return ErrUnknownOutcome.With(fmt.Errorf("status %d", resp.StatusCode))
+	}
+	return nil
+}
+
 // call is one request; a nil body is none.
 type call struct {
 	method, token, path string
