@@ -192,7 +192,8 @@ func TestCompose_EveryModeStartsWithItsEnvironment(t *testing.T) {
 		if cfg.Mode == "" {
 			delete(local, "LOG_LEVEL")
 		}
-		require.ElementsMatch(t, slices.Collect(maps.Keys(local)), slices.Collect(maps.Keys(s.Environment)), name)
+		require.ElementsMatch(t, slices.Collect(maps.Keys(local)), slices.Collect(maps.Keys(s.Environment)),
+			"%s: what internal/devstack/env.go sets belongs into compose.yaml, and the other way round", name)
 	}
 	for key := range c.Services["temporal-bootstrap"].Environment {
 		require.True(t, names[key], key)
@@ -235,7 +236,7 @@ func TestCompose_SecretsComeFromOutsideAndGoWhereTheyBelong(t *testing.T) {
 		"REDIS_PASSWORD":           {"gateway", "operator", "redis", "worker"},
 		"MASTER_KEY":               {"gateway", "operator", "webhook", "worker"},
 		"JWT_SIGNING_KEY":          {"gateway", "operator"},
-		"TEMPORAL_CODEC_KEYS":      {"gateway", "operator", "outbox", "worker"},
+		"TEMPORAL_CODEC_KEYS":      {"codec-server", "gateway", "operator", "outbox", "worker"},
 		"META_APP_SECRET":          {"metasim", "webhook"},
 		"META_VERIFY_TOKEN":        {"metasim", "webhook"},
 	} {
@@ -299,7 +300,8 @@ func TestCompose_WhatIsNamedIsThere(t *testing.T) {
 func requireReachable(t *testing.T, c compose, from, key, host string) {
 	t.Helper()
 	if host == "localhost" {
-		require.Equal(t, "PUBLIC_URL", key, "%s: in a container localhost is the container", from)
+		require.Contains(t, []string{"PUBLIC_URL", "TEMPORAL_UI_ORIGIN", "TEMPORAL_CODEC_ENDPOINT"}, key,
+			"%s: in a container localhost is the container, but to browsers it is this machine", from)
 		return
 	}
 	to, ok := c.Services[host]
@@ -331,6 +333,7 @@ func TestCompose_OtherProgramsKnowTheirVariables(t *testing.T) {
 		"temporal-ui":     {"../../temporal-config/ui.yaml"},
 		"temporal-schema": {"../../temporal-config/schema.sh"},
 		"metasim":         {"../../cmd/metasim/main.go"},
+		"codec-server":    {"../../cmd/kloyst/codec.go"},
 		"postgres":        {"postgres-roles.sh"},
 	} {
 		text := ""
