@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -374,4 +375,32 @@ func TestClaim_StopsAtTheNumbersWindow(t *testing.T) {
 	c.answer(t, job, marked, sent)
 	next := c.claim(t)
 	require.Len(t, next.Messages, 100, "what is settled frees the window")
+}
+
+func TestClaim_OfOneBatchGrowsUntilAWorkerTakesIt(t *testing.T) {
+	t.Parallel()
+	c := newCampaign(t, 150).running(t)
+	_, err := c.db.Super().Exec(t.Context(), `UPDATE outbox_lanes SET window_rows = 1000`)
+	require.NoError(t, err)
+	batch := id.Random()
+	take := func() store.Claim {
+		t.Helper()
+		claims, err := c.relay.ClaimOutbox(t.Context(), batch, store.ClaimShare{Vendors: 10, PerVendor: 50, Total: 50, Lease: keep})
+		require.NoError(t, err)
+		claims = slices.DeleteFunc(claims, func(k store.Claim) bool { return k.Kind != "CAMPAIGN" })
+		require.Len(t, claims, 1)
+		return claims[0]
+	}
+	first, second := take(), take()
+	require.Equal(t, first.ID, second.ID)
+	require.Len(t, first.Messages, 50)
+	require.Len(t, second.Messages, 100)
+	require.True(t, slices.IsSorted(second.Messages))
+
+	job, err := c.BeginSend(t.Context(), c.v, second.ID, keep, grace)
+	require.NoError(t, err)
+	require.Equal(t, second.Messages, job.Messages)
+	third := take()
+	require.NotEqual(t, first.ID, third.ID, "a worker has the first: what is added there would be lost")
+	require.Len(t, third.Messages, 50)
 }
