@@ -290,3 +290,19 @@ func TestExec_PassesOnTheAddressesAndTheExitCode(t *testing.T) {
 	require.False(t, st.Running())
 	gone(t, st.Services[devstack.Redis].Proc)
 }
+
+func TestOptions_FurtherInstancesHaveTheirOwnPortsAndTheModesSettings(t *testing.T) {
+	t.Parallel()
+	ctx := needServers(t)
+	opts := options(t.TempDir())
+	opts.Only, opts.Instances = []string{devstack.Outbox}, map[string]int{devstack.Outbox: 2}
+	s := start(t, opts)
+	second := devstack.Instance(devstack.Outbox, 2)
+	require.Equal(t, "outbox-2", second)
+	require.NotEqual(t, s.Pid(devstack.Outbox), s.Pid(second))
+	pid := s.Pid(second)
+	require.NoError(t, s.Kill(second, syscall.SIGKILL))
+	require.NoError(t, s.WaitHealthy(ctx, second, pid))
+	require.Contains(t, s.State().Env(second), "SERVICE_TYPE=OUTBOX")
+	require.NotEqual(t, s.State().InternalURL(devstack.Outbox), s.State().InternalURL(second))
+}

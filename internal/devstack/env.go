@@ -59,7 +59,7 @@ func (st *State) Env(service string) []string {
 		"UNKNOWN_GRACE=30s",
 	}, temporal...), master...)
 	jwt := "JWT_SIGNING_KEY=" + st.Secrets["jwt_signing_key"]
-	switch service {
+	switch modeOf(service) {
 	case Migrate:
 		return common("", "kloyst_owner")
 	case Gateway:

@@ -247,7 +247,7 @@ func (r *runner) build() (*exec.Cmd, error) {
 	o := r.stack.opts
 	cmd := exec.Command(c.path, append(c.args, o.Args[r.svc.name]...)...) //nolint:noctx // the runner ends it
 	cmd.Dir = c.dir
-	cmd.Env = append(append(r.stack.baseEnv(), c.env...), o.Env[r.svc.name]...)
+	cmd.Env = append(append(r.stack.baseEnv(), c.env...), o.Env[modeOf(r.svc.name)]...)
 	cmd.SysProcAttr = childAttr(c.cred, r.svc.stop)
 	return cmd, nil
 }

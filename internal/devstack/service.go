@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -47,6 +48,7 @@ type command struct {
 // service is one child and what is known about it.
 type service struct {
 	name   string
+	of     string   // the mode of which it is a further instance; else empty
 	needs  []string // healthy before this one starts
 	oneOff bool     // a job: healthy means it ended well
 	ports  []string // the names of its ports
@@ -90,13 +92,35 @@ func (s *Stack) catalogue() []*service {
 		s.codec(),
 		s.nginx(),
 	)
+	for _, v := range slices.Clone(all) {
+		for n := 2; n <= s.opts.Instances[v.name]; n++ {
+			more := s.mode(Instance(v.name, n), v.needs...)
+			more.of = v.name
+			all = append(all, more)
+		}
+	}
 	for _, v := range all {
 		v.withDefaults()
 	}
 	return all
 }
 
+// Instance is the name of the n-th process of a mode, counted from one.
+func Instance(mode string, n int) string {
+	if n <= 1 {
+		return mode
+	}
+	return fmt.Sprintf("%s-%d", mode, n)
+}
+
+// modeOf is the mode that a service is an instance of: itself, mostly.
+func modeOf(service string) string {
+	mode, _, _ := strings.Cut(service, "-")
+	return mode
+}
+
 // choose returns the named services and what they need, in start order; all for no name.
+// A mode brings its further instances along.
 func choose(all []*service, only []string) ([]*service, error) {
 	byName := map[string]*service{}
 	var names []string
@@ -124,6 +148,11 @@ func choose(all []*service, only []string) ([]*service, error) {
 	}
 	if len(only) == 0 {
 		only = names
+	}
+	for _, v := range all {
+		if v.of != "" && slices.Contains(only, v.of) {
+			only = append(slices.Clip(only), v.name)
+		}
 	}
 	for _, name := range only {
 		if err := add(name); err != nil {

@@ -39,8 +39,12 @@ type Options struct {
 	// superuser's password: for tests.
 	Throwaway bool
 
+	// Instances says how many processes of a mode run where it is not one: of the modes that
+	// nobody connects to, Worker and Outbox. The second is called worker-2, and so on.
+	Instances map[string]int
+
 	Ports map[string]int      // fixed ports by name; others are picked free and kept
-	Env   map[string][]string // KEY=VALUE added to a service's environment
+	Env   map[string][]string // KEY=VALUE added to a service's environment, all its instances'
 	Args  map[string][]string // added to a service's command line
 
 	// BaseEnv is passed to every child. Only PATH, HOME, TMPDIR and GOCOVERDIR are taken from it.
