@@ -44,6 +44,12 @@ temporal-server: go-is-here ## Build the real Temporal server, for `KLOYST_TEMPO
 demo: setup build up ## Set up, start the local stack, run one whole campaign (DEMO_CONTACTS=10000)
 	@$(STACK)/kloyst demo --contacts $(DEMO_CONTACTS)
 
+RUNS ?= 10
+SEED ?= 0
+.PHONY: chaos
+chaos: setup build ## Kill and stall everything during campaigns, then count (RUNS=10 SEED=n replays, ARGS=-keep)
+	$(GO) run ./tools/chaos -runs $(RUNS) -seed $(SEED) $(ARGS)
+
 .PHONY: up
 up: setup build ## Start the local stack and print its addresses
 	@$(STACK)/kloyst dev up
