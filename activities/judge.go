@@ -22,7 +22,9 @@ func (a *Sending) haltOr(ctx context.Context, v vendor.ID, job store.SendJob, er
 	if errs.KindOf(err).Retryable() {
 		return toTemporal(err)
 	}
-	if err := a.Store.ReturnRows(ctx, v, job, job.Messages, time.Now()); err != nil {
+	if err := a.Store.ReturnRows(ctx, v, job, job.Messages, time.Now()); errors.Is(err, store.ErrClaimGone) {
+		return nil // a newer run holds the rows, and finds the same
+	} else if err != nil {
 		return toTemporal(err)
 	}
 	if err := a.Store.HaltCampaign(ctx, v, job.Campaign, errs.CodeOf(err)); err != nil {

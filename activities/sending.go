@@ -50,9 +50,10 @@ const (
 	// treated as never sent; the unknown grace is longer, so no webhook can be missed.
 	leaveWithin = 10 * time.Second
 
-	// claimKept is how long a claim is kept after each sign of life; the relay restarts
-	// the workflow of a claim that is older.
-	claimKept = time.Minute
+	// claimKept is how long a claim is kept after each sign of life; the relay restarts the
+	// workflow of a claim that is older. A batch shows signs more often, so a running one is
+	// asked for rarely; an ended one is missed for no longer.
+	claimKept = 20 * time.Second
 )
 
 // SendClaimInput names one vendor's claim.
@@ -177,12 +178,26 @@ func (r *sendRun) batch(ctx context.Context, ids []message.ID, step int, due fun
 	// What was posted must be recorded even if this run is being cancelled.
 	keepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	how := store.Recording{Step: step, Keep: claimKept, Grace: r.UnknownGrace}
-	if err := r.Store.RecordSends(keepCtx, r.vendor, r.job, results, how); err != nil {
+	if err := r.record(keepCtx, results, step); err != nil {
 		return err
 	}
 	r.tally(results)
 	return nil
+}
+
+// record writes results, again while the database is away and ctx lasts: answers thrown
+// away would be outcomes that nobody knows. A repeat of what was committed changes nothing.
+func (r *sendRun) record(ctx context.Context, results []store.SendResult, step int) error {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		err := r.Store.RecordSends(ctx, r.vendor, r.job, results, store.Recording{Step: step, Keep: claimKept, Grace: r.UnknownGrace})
+		if err == nil || errs.KindOf(err) != errs.Unavailable {
+			return err
+		}
+		wait(ctx, time.Now().Add(jitter(pause)))
+		if ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // notMarked finds out why nothing was marked and puts the rows where they belong.

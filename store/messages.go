@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,10 +20,15 @@ import (
 // caller holds nothing any more and stops quietly.
 var ErrClaimGone = errs.New(errs.Conflict, "claim.gone", "the claim was finished or taken over")
 
+// keepAfterReturn is how long a claim is kept after rows of it went back: what else it
+// holds is being sent, and shows its own signs of life.
+const keepAfterReturn = 20 * time.Second
+
 // SendJob is all that the messages of one claim have in common.
 type SendJob struct {
 	Claim    ClaimID
 	Lease    int32
+	Lane     string
 	Campaign campaign.ID
 	Month    message.Month
 	Messages []message.ID // still to be sent, ascending
@@ -78,7 +84,7 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		var ids []int64
 		row := tx.QueryRow(ctx, s.sql("SendBegin"), pgx.StrictNamedArgs{"vendor_id": v, "claim_id": claim, "keep": keep})
-		if err := row.Scan(&job.Lease, &job.Campaign, &job.Month, &ids); err != nil {
+		if err := row.Scan(&job.Lease, &job.Lane, &job.Campaign, &job.Month, &ids); err != nil {
 			return orNotFound(err, ErrClaimGone)
 		}
 		rows, err := tx.Query(ctx, s.sql("SendOrphansUnknown"), pgx.StrictNamedArgs{
@@ -91,7 +97,12 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 		if err != nil {
 			return err
 		}
-		if err := s.progress(ctx, tx, v, job, doneRows{lost, keep}); err != nil {
+		told, err := s.settleTold(ctx, tx, v, job, ids)
+		if err != nil {
+			return err
+		}
+		lost = append(lost, told...)
+		if _, err := s.progress(ctx, tx, v, job, doneRows{lost, keep}); err != nil {
 			return err
 		}
 		gone := make(map[int64]bool, len(lost))
@@ -103,11 +114,29 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 				job.Messages = append(job.Messages, message.ID(m))
 			}
 		}
-		return tx.QueryRow(ctx, s.sql("SendJob"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": job.Campaign}).Scan(
+		if err := tx.QueryRow(ctx, s.sql("SendJob"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": job.Campaign}).Scan(
 			&job.Status, &job.Category, &job.Parameters, &job.TemplateName, &job.Language, &job.ParameterStyle, &job.Components,
-			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region)
+			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region); err != nil || len(told) == 0 {
+			return err
+		}
+		return s.enqueue(ctx, tx, v, "settlement.due", string(v))
 	})
 	return job, err
+}
+
+// settleTold hands to the settlement what an earlier lease posted and died before it
+// recorded, if a webhook told of it meanwhile: nobody else would charge it.
+func (s *Store) settleTold(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, ids []int64) ([]int64, error) {
+	if job.Lease <= 1 {
+		return nil, nil
+	}
+	rows, err := tx.Query(ctx, s.sql("SendOrphansSettle"), pgx.StrictNamedArgs{
+		"vendor_id": v, "claim_id": job.Claim, "month": job.Month, "message_ids": ids,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
 // MarkSending moves ids to SENDING with a new attempt each and returns those that
@@ -190,21 +219,40 @@ func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, resul
 		if err := s.adoptOrphans(ctx, tx, v, job, batch); err != nil {
 			return err
 		}
+		// Before the money: it locks the campaign's row, which whoever closes the books
+		// locks before the accounts.
+		if err := s.requeue(ctx, tx, v, job, batch.back); err != nil {
+			return err
+		}
 		if captured > 0 {
 			if _, err := s.postTx(ctx, tx, v, wallet.Capture(string(job.Campaign), captureReference(job, how.Step), captured)); err != nil {
 				return err
 			}
 		}
-		if err := s.requeue(ctx, tx, v, job, batch.back); err != nil {
+		leased, err := s.progress(ctx, tx, v, job, doneRows{batch.allIDs, how.Keep})
+		if err != nil {
 			return err
 		}
-		if err := s.progress(ctx, tx, v, job, doneRows{batch.allIDs, how.Keep}); err != nil {
-			return err
+		if !leased {
+			if err := s.settleLate(ctx, tx, v, job, batch); err != nil {
+				return err
+			}
 		}
 		// The number's window has room again: its vendor's turn wants a look.
 		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
 		return err
 	})
+}
+
+// settleLate ends the wait for outcomes that a newer lease has given up as unknown, and
+// that are known now.
+func (s *Store) settleLate(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch) error {
+	if _, err := tx.Exec(ctx, s.sql("SendUnknownSettled"), pgx.StrictNamedArgs{
+		"vendor_id": v, "month": job.Month, "message_ids": b.allIDs,
+	}); err != nil {
+		return err
+	}
+	return s.ringWhenDrained(ctx, tx, v, job.Campaign)
 }
 
 func captureReference(job SendJob, step int) string {
@@ -273,7 +321,7 @@ func (s *Store) recordLeftovers(ctx context.Context, tx pgx.Tx, v vendor.ID, job
 	if len(b.forget) > 0 {
 		ids, attempts := refs(b.forget)
 		if _, err := tx.Exec(ctx, s.sql("SendForget"), pgx.StrictNamedArgs{
-			"vendor_id": v, "month": job.Month, "message_ids": ids, "attempts": attempts,
+			"vendor_id": v, "claim_id": job.Claim, "month": job.Month, "message_ids": ids, "attempts": attempts,
 		}); err != nil {
 			return err
 		}
@@ -282,13 +330,6 @@ func (s *Store) recordLeftovers(ctx context.Context, tx pgx.Tx, v vendor.ID, job
 		ids, attempts := refs(b.unknown)
 		if _, err := tx.Exec(ctx, s.sql("SendUnknownInsert"), pgx.StrictNamedArgs{
 			"vendor_id": v, "month": job.Month, "campaign_id": job.Campaign, "grace": b.grace, "message_ids": ids, "attempts": attempts,
-		}); err != nil {
-			return err
-		}
-	}
-	if job.Lease > 1 { // an earlier lease may have given these up as unknown
-		if _, err := tx.Exec(ctx, s.sql("SendUnknownSettled"), pgx.StrictNamedArgs{
-			"vendor_id": v, "month": job.Month, "message_ids": b.allIDs,
 		}); err != nil {
 			return err
 		}
@@ -359,19 +400,19 @@ func (s *Store) adoptOrphans(ctx context.Context, tx pgx.Tx, v vendor.ID, job Se
 	return s.mergeStatuses(ctx, tx, statuses)
 }
 
-// dueRows are rows of a claim with the time at which each is due again.
+// dueRows are rows with the time at which each is due again.
 type dueRows struct {
 	ids []int64
 	at  []time.Time
 }
 
-// requeue gives rows of the claim back to their lane.
+// requeue gives rows back to their lane. Those of a cancelled campaign end.
 func (s *Store) requeue(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, due dueRows) error {
 	if len(due.ids) == 0 {
 		return nil
 	}
 	_, err := tx.Exec(ctx, s.sql("SendRequeue"), pgx.StrictNamedArgs{
-		"vendor_id": v, "claim_id": job.Claim, "message_ids": due.ids, "available_at": due.at,
+		"vendor_id": v, "lane_id": job.Lane, "campaign_id": job.Campaign, "month": job.Month, "message_ids": due.ids, "available_at": due.at,
 	})
 	return err
 }
@@ -382,19 +423,20 @@ type doneRows struct {
 	keep time.Duration
 }
 
-// progress takes done rows out of the claim.
-func (s *Store) progress(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, done doneRows) error {
+// progress takes done rows out of the claim, and tells whether the lease is still job's.
+func (s *Store) progress(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, done doneRows) (leased bool, err error) {
 	if done.ids == nil {
 		done.ids = []int64{}
 	}
 	tag, err := tx.Exec(ctx, s.sql("SendProgress"), pgx.StrictNamedArgs{
 		"vendor_id": v, "claim_id": job.Claim, "lease": job.Lease, "done_ids": done.ids, "keep": done.keep,
 	})
-	_ = tag // a newer lease holds the claim: what we know is recorded all the same
-	return err
+	return tag.RowsAffected() > 0, err
 }
 
 // ReturnRows gives rows that were not marked back to their lane, due at `at`.
+//
+// Errors: claim.gone when a newer lease exists: the rows are that one's.
 func (s *Store) ReturnRows(ctx context.Context, v vendor.ID, job SendJob, ids []message.ID, at time.Time) error {
 	raw, due := make([]int64, len(ids)), make([]time.Time, len(ids))
 	for i, m := range ids {
@@ -404,10 +446,14 @@ func (s *Store) ReturnRows(ctx context.Context, v vendor.ID, job SendJob, ids []
 		if err := s.requeue(ctx, tx, v, job, dueRows{raw, due}); err != nil {
 			return err
 		}
-		if err := s.progress(ctx, tx, v, job, doneRows{raw, time.Minute}); err != nil {
+		leased, err := s.progress(ctx, tx, v, job, doneRows{raw, keepAfterReturn})
+		if err == nil && !leased {
+			err = ErrClaimGone
+		}
+		if err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": at})
+		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": at})
 		return err
 	})
 }
@@ -424,24 +470,51 @@ func (s *Store) CancelRows(ctx context.Context, v vendor.ID, job SendJob, ids []
 		}); err != nil {
 			return err
 		}
-		return s.progress(ctx, tx, v, job, doneRows{raw, time.Minute})
+		_, err := s.progress(ctx, tx, v, job, doneRows{raw, keepAfterReturn})
+		return err
 	})
 }
 
 // EndSend closes the claim; whoever closes a drained campaign's last one rings for its end.
 func (s *Store) EndSend(ctx context.Context, v vendor.ID, job SendJob) error {
 	return s.inTx(ctx, v, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, s.sql("SendEnd"), pgx.StrictNamedArgs{
+		var held []int64
+		err := tx.QueryRow(ctx, s.sql("SendEnd"), pgx.StrictNamedArgs{
 			"vendor_id": v, "claim_id": job.Claim, "lease": job.Lease,
-		}); err != nil {
+		}).Scan(&held)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) { // a newer lease's, or ended before
+			return err
+		}
+		if err := s.returnUnended(ctx, tx, v, job, held); err != nil {
 			return err
 		}
 		if err := s.ringWhenDrained(ctx, tx, v, job.Campaign); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
+		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
 		return err
 	})
+}
+
+// returnUnended gives back what an ended claim still held and nobody sent: a mark that
+// found the campaign paused, in the moment before it was resumed.
+func (s *Store) returnUnended(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, held []int64) error {
+	if len(held) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, s.sql("SendUnended"), pgx.StrictNamedArgs{"vendor_id": v, "month": job.Month, "message_ids": held})
+	if err != nil {
+		return err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return err
+	}
+	at := make([]time.Time, len(ids))
+	for i := range at {
+		at[i] = time.Now()
+	}
+	return s.requeue(ctx, tx, v, job, dueRows{ids, at})
 }
 
 // ringWhenDrained emits the one event that ends a campaign, when nothing of it is left.

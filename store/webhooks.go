@@ -48,9 +48,37 @@ func (s *Store) TakeIn(ctx context.Context, in Intake) (unrouted int, err error)
 		if err := s.parkStatuses(ctx, tx, orphans); err != nil {
 			return err
 		}
-		return s.mergeStatuses(ctx, tx, known)
+		if err := s.mergeStatuses(ctx, tx, known); err != nil {
+			return err
+		}
+		return s.ringForParked(ctx, tx, known)
 	})
 	return unrouted, err
+}
+
+// ringForParked has the settlement look when one of statuses tells which attempt a parked
+// status belongs to: it came before, and named the wamid only.
+func (s *Store) ringForParked(ctx context.Context, tx pgx.Tx, statuses []StatusUpdate) error {
+	if len(statuses) == 0 {
+		return nil
+	}
+	vendors, wamids := make([]string, len(statuses)), make([]string, len(statuses))
+	for i, u := range statuses {
+		vendors[i], wamids[i] = string(u.Vendor), u.Wamid
+	}
+	rows, err := tx.Query(ctx, s.sql("StatusParked"), pgx.StrictNamedArgs{"vendor_ids": vendors, "wamids": wamids})
+	if err != nil {
+		return err
+	}
+	parked, err := pgx.CollectRows(rows, pgx.RowTo[vendor.ID])
+	if err != nil {
+		return err
+	}
+	rung := map[vendor.ID]bool{}
+	for _, v := range parked {
+		rung[v] = true
+	}
+	return s.ringSettlement(ctx, tx, rung)
 }
 
 // routeStatuses names the vendor of each status by its phone number id alone.

@@ -2,7 +2,21 @@
 -- Takes the next lease of the claim: whoever held an older one can write no more.
 UPDATE outbox_claims SET lease = lease + 1, claimed_until = now() + @keep
 WHERE vendor_id = @vendor_id AND id = @claim_id
-RETURNING lease, campaign_id, month, message_ids;
+RETURNING lease, lane_id, campaign_id, month, message_ids;
+
+-- name: SendOrphansSettle
+-- What an earlier lease posted and never recorded, but a webhook has told of since: it
+-- leaves the claim, and the settlement charges it or buries it.
+WITH told AS (
+    SELECT a.message_id, a.attempt, a.month, a.campaign_id FROM message_attempts a
+    WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = ANY(@message_ids) AND a.claim_id = @claim_id
+      AND a.status IN ('SENT', 'DELIVERED', 'READ', 'FAILED') AND a.retry_at IS NULL AND a.captured_micros = 0
+    ORDER BY a.message_id, a.attempt
+), due AS (
+    INSERT INTO settlements (vendor_id, message_id, attempt, month, campaign_id)
+    SELECT @vendor_id, message_id, attempt, month, campaign_id FROM told ON CONFLICT DO NOTHING
+)
+SELECT message_id FROM told;
 
 -- name: SendOrphansUnknown
 -- What an earlier lease marked and never recorded may have left: its outcome is unknown.
@@ -84,7 +98,7 @@ WITH r AS (
     SELECT a.message_id, a.attempt, a.status, a.captured_micros FROM message_attempts a JOIN r USING (message_id, attempt)
     WHERE a.vendor_id = $1 AND a.month = $2 ORDER BY a.message_id, a.attempt FOR UPDATE OF a
 ), merged AS (
-    SELECT r.*, old.captured_micros AS captured_before,
+    SELECT r.*, old.captured_micros AS captured_before, old.status AS status_before,
            CASE WHEN message_rank(r.status) > message_rank(old.status) THEN r.status ELSE old.status END AS now_status
     FROM r JOIN old USING (message_id, attempt)
 ), done AS (
@@ -95,7 +109,8 @@ WITH r AS (
         failed_at = CASE WHEN m.now_status = 'FAILED' THEN COALESCE(a.failed_at, now()) ELSE a.failed_at END,
         error_code = COALESCE(m.code, a.error_code), error_title = COALESCE(m.title, a.error_title),
         error_details = COALESCE(m.details, a.error_details),
-        retry_at = CASE WHEN m.now_status = 'FAILED' THEN m.retry_at END,
+        -- After the grace period the attempt was final, and its message with it.
+        retry_at = CASE WHEN m.now_status = 'FAILED' AND m.status_before <> 'UNCONFIRMED' THEN m.retry_at END,
         captured_micros = CASE WHEN m.captured_before = 0 AND m.now_status IN ('SENT', 'DELIVERED', 'READ')
                                THEN m.price_micros ELSE m.captured_before END
     FROM merged m
@@ -106,8 +121,11 @@ SELECT COALESCE(sum(captured_micros - captured_before), 0)::bigint AS captured_m
 
 -- name: SendForget
 -- Attempts that did not happen (throttled, never left): they cost the message nothing.
+-- Only this claim's own: a repeat of the statement must not take away what another claim
+-- has on the wire under the same number since.
 DELETE FROM message_attempts a USING unnest(@message_ids::bigint[], @attempts::smallint[]) AS r(message_id, attempt)
-WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = r.message_id AND a.attempt = r.attempt AND a.status = 'SENDING';
+WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = r.message_id AND a.attempt = r.attempt
+  AND a.claim_id = @claim_id AND a.status = 'SENDING';
 
 -- name: SendUnknownInsert
 INSERT INTO unknown_attempts (vendor_id, message_id, attempt, month, campaign_id, settle_at)
@@ -131,12 +149,27 @@ FROM unnest(@message_ids::bigint[], @attempts::smallint[], @classes::text[], @co
 ON CONFLICT (vendor_id, message_id, attempt) WHERE source = 'MESSAGE' DO NOTHING;
 
 -- name: SendRequeue
--- Rows of the claim go back to their lane, unless the campaign was cancelled meanwhile.
+-- Rows go back to their lane, those that may be sent (again): a claim that is gone does not
+-- lose them, and a repeat does not bring back what was sent since. Those of a cancelled
+-- campaign end here: its row is locked shared, so a cancel either sees them or is seen.
+WITH owner AS (
+    SELECT c.status FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id FOR SHARE
+), back AS (
+    SELECT r.message_id, r.available_at, l.id AS lane_id, owner.status
+    FROM unnest(@message_ids::bigint[], @available_at::timestamptz[]) AS r(message_id, available_at)
+    JOIN outbox_lanes l ON l.vendor_id = @vendor_id AND l.id = @lane_id
+    CROSS JOIN owner
+    WHERE NOT EXISTS (
+        SELECT 1 FROM message_attempts a
+        WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = r.message_id
+          AND (a.status <> 'FAILED' OR a.retry_at IS NULL))
+), ended AS (
+    UPDATE message_logs m SET outcome = 'CANCELLED', outcome_at = now() FROM back
+    WHERE back.status = 'CANCELLED' AND m.vendor_id = @vendor_id AND m.month = @month AND m.id = back.message_id AND m.outcome IS NULL
+)
 INSERT INTO outbox_events (vendor_id, lane_id, kind, message_id, available_at)
-SELECT @vendor_id, k.lane_id, 'message', r.message_id, r.available_at
-FROM unnest(@message_ids::bigint[], @available_at::timestamptz[]) AS r(message_id, available_at)
-JOIN outbox_claims k ON k.vendor_id = @vendor_id AND k.id = @claim_id
-ORDER BY r.message_id
+SELECT @vendor_id, back.lane_id, 'message', back.message_id, back.available_at
+FROM back WHERE back.status <> 'CANCELLED' ORDER BY back.message_id
 ON CONFLICT (vendor_id, message_id) WHERE message_id IS NOT NULL DO NOTHING;
 
 -- name: SendProgress
@@ -148,7 +181,13 @@ UPDATE outbox_claims SET
 WHERE vendor_id = @vendor_id AND id = @claim_id AND lease = @lease;
 
 -- name: SendEnd
-DELETE FROM outbox_claims WHERE vendor_id = @vendor_id AND id = @claim_id AND lease = @lease RETURNING campaign_id;
+DELETE FROM outbox_claims WHERE vendor_id = @vendor_id AND id = @claim_id AND lease = @lease RETURNING message_ids;
+
+-- name: SendUnended
+-- Of what an ended claim still held: messages that did not end without an attempt.
+SELECT m.id FROM message_logs m
+WHERE m.vendor_id = @vendor_id AND m.month = @month AND m.id = ANY(@message_ids::bigint[]) AND m.outcome IS NULL
+ORDER BY m.id;
 
 -- name: SendCancelRows
 UPDATE message_logs SET outcome = 'CANCELLED', outcome_at = now()
@@ -212,6 +251,11 @@ INSERT INTO orphan_statuses (vendor_id, wamid, status, happened_at, error_code, 
 SELECT * FROM unnest(@vendor_ids::uuid[], @wamids::text[], @statuses::text[], @happened_at::timestamptz[],
                      @codes::integer[], @titles::text[], @details::text[])
 ON CONFLICT DO NOTHING;
+
+-- name: StatusParked
+-- Vendors of whom a status was parked under a wamid that is known now.
+SELECT DISTINCT o.vendor_id FROM orphan_statuses o
+JOIN unnest(@vendor_ids::uuid[], @wamids::text[]) AS w(vendor_id, wamid) ON o.vendor_id = w.vendor_id AND o.wamid = w.wamid;
 
 -- name: StatusSettle
 INSERT INTO settlements (vendor_id, message_id, attempt, month, campaign_id)
