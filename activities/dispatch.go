@@ -34,12 +34,13 @@ type CampaignState struct {
 	Frozen      bool           `json:"frozen"`
 	Messages    int            `json:"messages"`
 	HaltReason  string         `json:"halt_reason,omitempty"`
+	Finished    bool           `json:"finished,omitempty"` // its books are closed
 }
 
 // State reads where the campaign stands.
 func (a *Dispatch) State(ctx context.Context, in CampaignRef) (CampaignState, error) {
 	d, err := a.Store.DispatchState(ctx, in.Vendor, in.Campaign)
-	out := CampaignState{Status: d.Status, Frozen: d.Frozen, Messages: d.FrozenCount, HaltReason: d.HaltReason}
+	out := CampaignState{Status: d.Status, Frozen: d.Frozen, Messages: d.FrozenCount, HaltReason: d.HaltReason, Finished: d.Finished}
 	if d.ScheduledAt != nil {
 		out.ScheduledAt = *d.ScheduledAt
 	}

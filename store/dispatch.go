@@ -22,6 +22,7 @@ type DispatchState struct {
 	FrozenCount int
 	HaltReason  string
 	Version     int
+	Finished    bool // its books are closed
 }
 
 // DispatchState returns the campaign's row as its workflow needs it.
@@ -34,7 +35,7 @@ func (s *Store) DispatchState(ctx context.Context, v vendor.ID, c campaign.ID) (
 	)
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, s.sql("DispatchState"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(
-			&d.Status, &d.ScheduledAt, &frozenAt, &d.FrozenCount, &d.HaltReason, &d.Version)
+			&d.Status, &d.ScheduledAt, &frozenAt, &d.FrozenCount, &d.HaltReason, &d.Version, &d.Finished)
 		return orNotFound(err, campaign.ErrNotFound)
 	})
 	d.Frozen = frozenAt != nil

@@ -23,7 +23,7 @@ import (
 func crossVendor() []string {
 	return []string{
 		"Close", "Ping", "Queries", // the connection itself
-		"ClaimOutbox", "ExpiredClaims", "PublishBatch", "SweepOutbox", "NextWake", "OutboxBacklog", "ListenOutbox", // relay
+		"ClaimOutbox", "ExpiredClaims", "PublishBatch", "SweepOutbox", "NextWake", "OutboxBacklog", "ListenOutbox", "ListOpenWork", // relay
 		"TakeIn",                     // webhook: routed inside by phone number id
 		"ListVendors", "UserByEmail", // operator; login
 		"LoadRateCard", "ListRateCards", "SetPlatformFee", "SetTax", // prices: the same for every vendor
@@ -136,6 +136,20 @@ func TestWebhookRole_CannotTouchMoneyOrPeople(t *testing.T) {
 		`UPDATE message_attempts SET captured_micros = 1`, `DELETE FROM message_attempts`, `UPDATE ledger_accounts SET balance_micros = 1`,
 	} {
 		_, err := db.Webhook().Exec(t.Context(), sql)
+		require.ErrorContains(t, err, "permission denied", sql)
+	}
+}
+
+func TestRelayRole_LearnsIdsAndStatesOnly(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	for _, sql := range []string{
+		`SELECT 1 FROM contacts`, `SELECT 1 FROM message_logs`, `SELECT 1 FROM ledger_entries`, `SELECT 1 FROM wabas`,
+		`SELECT name FROM campaigns`, `SELECT audience FROM campaigns`, `UPDATE campaigns SET status = 'CANCELLED'`,
+		`SELECT file_name FROM contact_import_jobs`, `SELECT sample_ct FROM contact_import_jobs`, `UPDATE contact_import_jobs SET status = 'FAILED'`,
+		`SELECT total_micros FROM quotations`, `UPDATE quotations SET pdf_status = 'READY'`, `DELETE FROM settlements`,
+	} {
+		_, err := db.Relay().Exec(t.Context(), sql)
 		require.ErrorContains(t, err, "permission denied", sql)
 	}
 }

@@ -132,13 +132,47 @@ func (s *Store) FinishWork(ctx context.Context, v vendor.ID, claim ClaimID, back
 }
 
 // SweepOutbox wakes turns that sleep over due events, and enqueues the settlement of
-// vendors whose unknown outcomes are past their grace. Safe to call from many relays.
+// vendors whose unknown outcomes are past their grace, or whose settlements wait for
+// long. Safe to call from many relays.
 func (s *Store) SweepOutbox(ctx context.Context) error {
-	if _, err := s.pool.Exec(ctx, s.sql("OutboxTurnsRearm")); err != nil {
-		return classify(err)
+	for _, name := range []string{"OutboxTurnsRearm", "UnknownDueEnqueue", "SettlementDueEnqueue"} {
+		if _, err := s.pool.Exec(ctx, s.sql(name)); err != nil {
+			return classify(err)
+		}
 	}
-	_, err := s.pool.Exec(ctx, s.sql("UnknownDueEnqueue"))
-	return classify(err)
+	return nil
+}
+
+// OpenKind is a sort of work that must have a live workflow until it is over.
+type OpenKind string
+
+// The kinds, by the event that starts their workflow.
+const (
+	OpenCampaign OpenKind = "campaign.approved"
+	OpenImport   OpenKind = "import.uploaded"
+	OpenDocument OpenKind = "quotation.issued"
+)
+
+// OpenWork is one campaign, import or quotation that is not over.
+type OpenWork struct {
+	Vendor  vendor.ID
+	Subject string
+	Ring    bool // nothing seems left to wait for: its doorbell may have been lost
+}
+
+// ListOpenWork returns up to limit of kind, by id after the given one (empty: from the
+// first), that nobody has moved for calm. It works across vendors: the relay's role only.
+func (s *Store) ListOpenWork(ctx context.Context, kind OpenKind, after string, limit int, calm time.Duration) ([]OpenWork, error) {
+	name := map[OpenKind]string{OpenCampaign: "OpenCampaigns", OpenImport: "OpenImports", OpenDocument: "OpenDocuments"}[kind]
+	if after == "" {
+		after = "00000000-0000-0000-0000-000000000000"
+	}
+	rows, err := s.pool.Query(ctx, s.sql(name), pgx.StrictNamedArgs{"after": after, "calm": calm, "max_rows": limit})
+	if err != nil {
+		return nil, classify(err)
+	}
+	work, err := pgx.CollectRows(rows, pgx.RowToStructByPos[OpenWork])
+	return work, classify(err)
 }
 
 // NextWake returns how long until some vendor's outbox wants a look, at most an hour.

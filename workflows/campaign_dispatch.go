@@ -133,7 +133,7 @@ func (c *campaignRun) untilFinished(ctx workflow.Context) error {
 		if err := workflow.ExecuteActivity(summed(ctx, "close the books if nothing is left"), c.acts.Finish, c.ref).Get(ctx, &finished); err != nil {
 			return err
 		}
-		if err := c.read(ctx); err != nil || finished || c.state.Status == campaign.Completed {
+		if err := c.read(ctx); err != nil || finished || c.state.Finished || c.state.Status == campaign.Completed {
 			return err
 		}
 		c.bell.Receive(ctx, nil)

@@ -2,6 +2,7 @@
 // between vendors and with no loss. Claim and commit, start the workflow outside the
 // transaction under an id made from the claim, mark it published. A crash between any
 // two of these is repaired by the claim's expiry: it is started again, under the same id.
+// A reconciler does the same for campaigns, imports and documents that are not over.
 package outbox
 
 import (
@@ -68,6 +69,7 @@ type Metrics struct {
 	Events  *prometheus.CounterVec // by what became of them: started, returned, dead
 	Backlog prometheus.Gauge
 	Lag     prometheus.Gauge
+	Repairs prometheus.Counter // workflows that were missing
 }
 
 // NewMetrics registers the relay's metrics.
@@ -77,8 +79,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Events:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kloyst_outbox_events_total", Help: "Events moved, by outcome."}, []string{"outcome"}),
 		Backlog: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kloyst_outbox_due_events", Help: "Events due and not claimed."}),
 		Lag:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "kloyst_outbox_lag_seconds", Help: "How long the oldest due event has waited."}),
+		Repairs: prometheus.NewCounter(prometheus.CounterOpts{Name: "kloyst_outbox_repairs_total", Help: "Workflows that were missing and were started again."}),
 	}
-	reg.MustRegister(m.Claims, m.Events, m.Backlog, m.Lag)
+	reg.MustRegister(m.Claims, m.Events, m.Backlog, m.Lag, m.Repairs)
 	return m
 }
 
@@ -88,6 +91,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.listen(ctx) })
 	g.Go(func() error { return r.sweep(ctx) })
+	g.Go(func() error { return r.reconcile(ctx) })
 	g.Go(func() error { return r.claim(ctx) })
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {

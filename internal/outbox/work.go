@@ -24,13 +24,8 @@ import (
 // enqueues a new one adds its line here.
 func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 	switch e.Kind {
-	case "campaign.approved":
-		c := campaign.ID(e.Subject)
-		return r.start(ctx, v, starting{
-			id: workflows.CampaignID(v, c), summary: "Campaign dispatch", workflow: workflows.CampaignDispatch,
-			input: workflows.CampaignDispatchInput{Vendor: v, Campaign: c},
-			attrs: []temporal.SearchAttributeUpdate{workflows.CampaignIDKey.ValueSet(e.Subject)},
-		})
+	case "campaign.approved", "quotation.issued", "user.registered", "import.uploaded":
+		return r.start(ctx, v, r.startingOf(e, v))
 	case "campaign.changed", "campaign.drained":
 		return r.signal(ctx, workflows.CampaignID(v, campaign.ID(e.Subject)), workflows.SignalChanged)
 	case "settlement.due":
@@ -38,32 +33,45 @@ func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 			id: workflows.SettlementID(v), summary: "Settlement of webhooks", workflow: workflows.Settlement,
 			input: workflows.SettlementInput{Vendor: v},
 		})
-	case "quotation.issued":
-		return r.start(ctx, v, starting{
-			id: workflows.QuotationID(v, e.Subject), summary: "Quotation document", workflow: workflows.QuotationPDF,
-			input: workflows.QuotationPDFInput{Vendor: v, Quotation: quotation.ID(e.Subject)},
-		})
 	case "waba.template_sync":
 		return r.signalWithStart(ctx, v, workflows.SignalSync, starting{
 			id: workflows.TemplateSyncID(v, e.Subject), summary: "Template sync", workflow: workflows.TemplateSync,
 			input: workflows.TemplateSyncInput{Vendor: v, WABA: waba.ID(e.Subject)},
 		})
-	case "user.registered":
-		return r.start(ctx, v, starting{
-			id: workflows.UserMailID(v, e.Subject), summary: "Verification mail", workflow: workflows.UserMail,
-			input: workflows.UserMailInput{Vendor: v, User: vendor.UserID(e.Subject)},
-			reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, // a user may ask for another one
-		})
-	case "import.uploaded":
-		return r.start(ctx, v, starting{
-			id: workflows.ImportID(v, e.Subject), summary: "Contact import", workflow: workflows.ContactImport,
-			input: workflows.ContactImportInput{Vendor: v, Import: importing.ID(e.Subject)},
-			attrs: []temporal.SearchAttributeUpdate{workflows.ImportIDKey.ValueSet(e.Subject)},
-		})
 	case "import.mapping_confirmed", "import.cancelled":
 		return r.signal(ctx, workflows.ImportID(v, e.Subject), workflows.SignalMapping)
 	default:
 		return errs.New(errs.Invalid, "outbox.unknown_kind", "no workflow for events of kind "+e.Kind)
+	}
+}
+
+// startingOf is the workflow that an event of a starting kind asks for.
+func (r *Relay) startingOf(e store.Event, v vendor.ID) starting {
+	switch e.Kind {
+	case "campaign.approved":
+		c := campaign.ID(e.Subject)
+		return starting{
+			id: workflows.CampaignID(v, c), summary: "Campaign dispatch", workflow: workflows.CampaignDispatch,
+			input: workflows.CampaignDispatchInput{Vendor: v, Campaign: c},
+			attrs: []temporal.SearchAttributeUpdate{workflows.CampaignIDKey.ValueSet(e.Subject)},
+		}
+	case "quotation.issued":
+		return starting{
+			id: workflows.QuotationID(v, e.Subject), summary: "Quotation document", workflow: workflows.QuotationPDF,
+			input: workflows.QuotationPDFInput{Vendor: v, Quotation: quotation.ID(e.Subject)},
+		}
+	case "user.registered":
+		return starting{
+			id: workflows.UserMailID(v, e.Subject), summary: "Verification mail", workflow: workflows.UserMail,
+			input: workflows.UserMailInput{Vendor: v, User: vendor.UserID(e.Subject)},
+			reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, // a user may ask for another one
+		}
+	default: // import.uploaded
+		return starting{
+			id: workflows.ImportID(v, e.Subject), summary: "Contact import", workflow: workflows.ContactImport,
+			input: workflows.ContactImportInput{Vendor: v, Import: importing.ID(e.Subject)},
+			attrs: []temporal.SearchAttributeUpdate{workflows.ImportIDKey.ValueSet(e.Subject)},
+		}
 	}
 }
 
@@ -78,21 +86,27 @@ type starting struct {
 
 // start starts a workflow once: one that runs or has run under the id is success.
 func (r *Relay) start(ctx context.Context, v vendor.ID, s starting) error {
+	_, err := r.startNew(ctx, v, s)
+	return err
+}
+
+// startNew is start, and tells whether it was this call that started the workflow.
+func (r *Relay) startNew(ctx context.Context, v vendor.ID, s starting) (started bool, err error) {
 	reuse := s.reuse
 	if reuse == enumspb.WORKFLOW_ID_REUSE_POLICY_UNSPECIFIED {
 		reuse = enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
 	}
-	_, err := r.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+	_, err = r.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: s.id, TaskQueue: workflows.QueueCore, StaticSummary: s.summary,
 		WorkflowIDReusePolicy:                    reuse,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, // so that it says so
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		TypedSearchAttributes:                    attributes(v, s.attrs),
 	}, s.workflow, s.input)
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 func attributes(v vendor.ID, more []temporal.SearchAttributeUpdate) temporal.SearchAttributes {

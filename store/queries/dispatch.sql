@@ -4,7 +4,7 @@ SELECT status, audience, parameters, template_id, sender_number_id, category, sc
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id FOR UPDATE;
 
 -- name: DispatchState
-SELECT status, scheduled_at, frozen_at, frozen_count, COALESCE(halt_reason, '') AS halt_reason, version
+SELECT status, scheduled_at, frozen_at, frozen_count, COALESCE(halt_reason, '') AS halt_reason, version, finished_at IS NOT NULL AS finished
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id;
 
 -- name: DispatchPrepare

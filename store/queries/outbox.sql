@@ -60,3 +60,34 @@ FROM (SELECT DISTINCT vendor_id FROM unknown_attempts WHERE settle_at <= now() O
 -- name: OutboxBacklog
 SELECT count(*) AS events, COALESCE(EXTRACT(EPOCH FROM now() - min(available_at)), 0)::float8 AS oldest_seconds
 FROM outbox_events WHERE available_at <= now();
+
+-- name: SettlementDueEnqueue
+-- Settlements that wait although nobody was rung, or whose workflow ended by hand.
+SELECT outbox_enqueue(v.vendor_id, 'settlement.due', v.vendor_id::text)
+FROM (SELECT DISTINCT vendor_id FROM settlements WHERE created_at < now() - interval '30 seconds' ORDER BY vendor_id LIMIT 1000) v;
+
+-- name: OpenCampaigns
+-- Campaigns that must have a live workflow. ring: nothing is left of it to wait for, or it
+-- was cancelled and rows are left that no claim holds: its doorbell is lost.
+SELECT c.vendor_id, c.id::text,
+       CASE WHEN EXISTS (SELECT 1 FROM outbox_claims k WHERE k.vendor_id = c.vendor_id AND k.campaign_id = c.id) THEN false
+            WHEN c.status = 'CANCELLED' THEN true
+            ELSE c.status IN ('RUNNING', 'PAUSED', 'HALTED')
+                 AND NOT EXISTS (SELECT 1 FROM outbox_lanes l JOIN outbox_events e ON e.vendor_id = l.vendor_id AND e.lane_id = l.id
+                                 WHERE l.vendor_id = c.vendor_id AND l.campaign_id = c.id)
+                 AND NOT EXISTS (SELECT 1 FROM unknown_attempts u WHERE u.vendor_id = c.vendor_id AND u.campaign_id = c.id)
+                 AND NOT EXISTS (SELECT 1 FROM settlements s WHERE s.vendor_id = c.vendor_id AND s.campaign_id = c.id) END AS ring
+FROM campaigns c
+WHERE c.finished_at IS NULL AND c.status IN ('APPROVED', 'SCHEDULED', 'PREPARING', 'RUNNING', 'PAUSED', 'HALTED', 'CANCELLED')
+  AND c.id > @after::uuid AND c.updated_at < now() - @calm::interval
+ORDER BY c.id LIMIT @max_rows;
+
+-- name: OpenImports
+SELECT j.vendor_id, j.id::text, false AS ring FROM contact_import_jobs j
+WHERE j.finished_at IS NULL AND j.id > @after::uuid AND j.updated_at < now() - @calm::interval
+ORDER BY j.id LIMIT @max_rows;
+
+-- name: OpenDocuments
+SELECT q.vendor_id, q.id::text, false AS ring FROM quotations q
+WHERE q.pdf_status IN ('PENDING', 'GENERATING') AND q.id > @after::uuid AND q.created_at < now() - @calm::interval
+ORDER BY q.id LIMIT @max_rows;
