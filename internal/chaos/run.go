@@ -148,7 +148,7 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	if !r.Quiet {
-		if err := r.sim.call(ctx, http.MethodPut, "/_sim/faults", map[string]any{"rules": steadyFaults()}, nil); err != nil {
+		if err := r.sim.call(ctx, http.MethodPut, "/_sim/faults", map[string]any{"rules": steadyFaults(r.Seed)}, nil); err != nil {
 			return err
 		}
 	}
