@@ -28,10 +28,11 @@ func main() {
 
 func run(ctx context.Context) error {
 	var (
-		runs = flag.Int("runs", 10, "how many, each with the seed after the one before")
-		seed = flag.Uint64("seed", 0, "of the first run; 0: from the clock")
-		o    = chaos.Options{Out: os.Stderr, BaseEnv: os.Environ()}
-		keep = flag.Bool("keep", false, "leave the stack's folder of a failed run, with its logs")
+		runs     = flag.Int("runs", 10, "how many, each with the seed after the one before")
+		seed     = flag.Uint64("seed", 0, "of the first run; 0: from the clock")
+		o        = chaos.Options{Out: os.Stderr, BaseEnv: os.Environ()}
+		recovery = flag.Bool("recovery", false, "measure what the death of a worker at half costs, instead")
+		keep     = flag.Bool("keep", false, "leave the stack's folder of a failed run, with its logs")
 	)
 	flag.IntVar(&o.Recipients, "n", 2000, "recipients of the three campaigns together")
 	flag.IntVar(&o.Harms, "harms", 12, "how many harms a run does")
@@ -53,7 +54,7 @@ func run(ctx context.Context) error {
 		if o.Dir, err = os.MkdirTemp(filepath.Join(root, ".stack"), "chaos-"); err != nil {
 			return err
 		}
-		result, err := chaos.Run(ctx, o)
+		result, err := one(ctx, o, *recovery)
 		if err != nil {
 			failed++
 			fmt.Fprintln(os.Stderr, err)
@@ -76,4 +77,12 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("%d of %d runs failed", failed, *runs)
 	}
 	return nil
+}
+
+// one is a run, or a measurement.
+func one(ctx context.Context, o chaos.Options, recovery bool) (any, error) {
+	if recovery {
+		return chaos.Recover(ctx, o)
+	}
+	return chaos.Run(ctx, o)
 }
