@@ -175,7 +175,7 @@ func (r *run) prepare(ctx context.Context) error {
 func (r *run) approve(ctx context.Context) error {
 	r.began = time.Now()
 	for _, p := range r.parties {
-		if _, err := r.app.ApproveCampaign(ctx, p.vendor, p.campaign, p.quotation, time.Now(), store.Once[campaign.Campaign]{}); err != nil {
+		if _, err := r.app.ApproveCampaign(ctx, p.vendor, store.Approval{Campaign: p.campaign, Quotation: p.quotation, At: time.Now()}, store.Once[campaign.Campaign]{}); err != nil {
 			return fmt.Errorf("approve: %w", err)
 		}
 	}

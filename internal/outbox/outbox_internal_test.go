@@ -369,7 +369,7 @@ func (w *world) send(ctx context.Context, l *ledger, v vendor.ID, claim store.Cl
 		results[i] = store.SendResult{ID: m.ID, Attempt: m.Attempt, Status: message.Sent, Wamid: fmt.Sprintf("w.%d", m.ID)}
 	}
 	l.mu.Unlock()
-	if err := w.app.RecordSends(ctx, v, job, results, 0, time.Minute, time.Minute); err != nil {
+	if err := w.app.RecordSends(ctx, v, job, results, store.Recording{Keep: time.Minute, Grace: time.Minute}); err != nil {
 		return err
 	}
 	l.mu.Lock()

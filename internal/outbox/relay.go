@@ -232,7 +232,7 @@ func (r *Relay) sweepOnce(ctx context.Context) error {
 	if len(expired) > 0 {
 		r.Log.WarnContext(ctx, "claims expired and are started again", "claims", len(expired))
 		for _, claims := range byBatch(expired) {
-			r.restart(ctx, claims)
+			r.publish(ctx, claims)
 		}
 	}
 	if err := r.Store.SweepOutbox(ctx); err != nil {
@@ -246,8 +246,8 @@ func (r *Relay) sweepOnce(ctx context.Context) error {
 	return err
 }
 
-// restart starts again what a batch left behind.
-func (r *Relay) restart(ctx context.Context, claims []store.Claim) {
+// publish starts what the claims of one batch hold, or starts it again.
+func (r *Relay) publish(ctx context.Context, claims []store.Claim) {
 	var sends []store.Claim
 	for _, c := range claims {
 		if c.Kind == "WORK" {
