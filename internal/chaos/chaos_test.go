@@ -57,7 +57,7 @@ func TestCheck_NamesWhatDoesNotHold(t *testing.T) {
 		"we know what Meta did not accept":  {func(r *chaos.Result) { r.Accepted = 94 }, "what Meta accepted"},
 		"a status was lost":                 {func(r *chaos.Result) { r.Delivered-- }, "as Meta told"},
 		"a status was made up":              {func(r *chaos.Result) { r.Read++ }, "as Meta told"},
-		"a campaign did not end":            {func(r *chaos.Result) { r.Completed = 2 }, "every campaign is completed"},
+		"a campaign did not end":            {func(r *chaos.Result) { r.Completed = 2 }, "every campaign's books are closed"},
 		"something is left":                 {func(r *chaos.Result) { r.Left = map[string]int{"outbox_claims": 1} }, "nothing is left open"},
 		"a message was not charged":         {func(r *chaos.Result) { r.Uncharged = 1 }, "every sent message is charged"},
 		"held money is left":                {func(r *chaos.Result) { r.Released-- }, "quoted 100 ="},

@@ -85,6 +85,8 @@ func (r *run) harm(ctx context.Context, h Harm) (note string, err error) {
 		return r.terminate(ctx, workflows.SettlementID(r.parties[h.Which].vendor))
 	case PauseCampaign:
 		return "", r.pause(ctx, r.parties[h.Which], h.For)
+	case CancelCampaign:
+		return "", r.steer(ctx, r.parties[h.Which], "cancel")
 	case RefuseWebhooks:
 		return "", r.refuseWebhooks(ctx, h.For)
 	default:
@@ -92,10 +94,18 @@ func (r *run) harm(ctx context.Context, h Harm) (note string, err error) {
 	}
 }
 
+// downAlready is the note on a harm that found nothing to harm.
+const downAlready = "down already"
+
+// signal reports whether the process was there to be signalled.
+func (r *run) signal(service string, sig syscall.Signal) bool {
+	return r.stack.Kill(service, sig) == nil
+}
+
 // kill signals a process; its supervisor starts it again.
 func (r *run) kill(service string, sig syscall.Signal) (string, error) {
-	if r.stack.Kill(service, sig) != nil {
-		return "down already", nil
+	if !r.signal(service, sig) {
+		return downAlready, nil
 	}
 	r.mu.Lock()
 	r.result.Kills++
@@ -118,8 +128,8 @@ func (r *run) mayStayOpen(n int) {
 
 // killWorker stops the worker first, so that what it has on the wire can be counted.
 func (r *run) killWorker(ctx context.Context, service string) (string, error) {
-	if r.stack.Kill(service, syscall.SIGSTOP) != nil {
-		return "down already", nil
+	if !r.signal(service, syscall.SIGSTOP) {
+		return downAlready, nil
 	}
 	n, err := r.countWire(ctx)
 	if err != nil {
@@ -151,8 +161,8 @@ func (r *run) countWire(ctx context.Context) (int, error) {
 // stall stops a process for d, and lets it go on as if nothing had happened.
 func (r *run) stall(ctx context.Context, service string, d time.Duration) (string, error) {
 	pid := r.stack.Pid(service)
-	if pid == 0 || r.stack.Kill(service, syscall.SIGSTOP) != nil {
-		return "down already", nil
+	if pid == 0 || !r.signal(service, syscall.SIGSTOP) {
+		return downAlready, nil
 	}
 	err := sleep(ctx, d)
 	if r.stack.Pid(service) != pid {
@@ -275,7 +285,7 @@ func (r *run) steer(ctx context.Context, p party, verb string) error {
 	for range 60 {
 		var status string
 		if err = r.db.QueryRow(ctx, `SELECT status FROM campaigns WHERE id = $1`, p.campaign).Scan(&status); err == nil {
-			if status == "COMPLETED" || verb == "pause" && status != "RUNNING" || verb == "resume" && status == "RUNNING" {
+			if status == "COMPLETED" || status == "CANCELLED" || verb == "pause" && status != "RUNNING" || verb == "resume" && status == "RUNNING" {
 				return nil
 			}
 			front := *r.front

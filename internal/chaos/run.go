@@ -95,7 +95,7 @@ func (r *run) say(format string, args ...any) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(r.Out, "chaos %d %5.1fs: %s\n", r.Seed, at, fmt.Sprintf(format, args...)) //nolint:errcheck // progress only
+	fmt.Fprintf(r.Out, "chaos %d %5.1fs: %s\n", r.Seed, at, fmt.Sprintf(format, args...))
 }
 
 // start brings up the stack: short time-outs, so that what is lost is given up within a run.
@@ -207,7 +207,7 @@ func (a *api) call(ctx context.Context, method, path string, in, out any) error 
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)

@@ -27,6 +27,7 @@ const (
 	EndCampaign     Kind = "end a campaign"  // a CampaignDispatch terminated by hand
 	EndSettlement   Kind = "end settlement"  // a Settlement terminated by hand
 	PauseCampaign   Kind = "pause campaign"  // through the vendors' API, and resumed
+	CancelCampaign  Kind = "cancel campaign" // likewise, the last vendor's, while much of it is claimed
 	RefuseWebhooks  Kind = "refuse webhooks" // nobody takes them for a while
 	BurstThrottle   Kind = "burst of 130429"
 	BurstPair       Kind = "burst of 131056"
@@ -40,7 +41,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		KillWorker, KillRelay, KillWebhook, KillGateway, KillTemporal, RestartRedis, EmptyRedis, CrashPostgres,
-		StallRelay, StallWorker, EndBatch, EndCampaign, EndSettlement, PauseCampaign, RefuseWebhooks,
+		StallRelay, StallWorker, EndBatch, EndCampaign, EndSettlement, PauseCampaign, CancelCampaign, RefuseWebhooks,
 		BurstThrottle, BurstPair, BurstErrors, BurstReset, BurstResetAfter, BurstHang,
 	}
 }
@@ -106,6 +107,8 @@ func draw(rng *rand.Rand, kind Kind, span time.Duration) Harm {
 		h.Times = 20 + rng.IntN(60)
 	case BurstReset, BurstResetAfter, BurstHang:
 		h.Times = 3 + rng.IntN(12)
+	case CancelCampaign:
+		h.Which = vendors - 1
 	default:
 	}
 	return h

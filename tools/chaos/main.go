@@ -50,7 +50,7 @@ func run(ctx context.Context) error {
 	}
 	failed := 0
 	for n := range *runs {
-		o.Seed = *seed + uint64(n) //nolint:gosec // counts up
+		o.Seed = *seed + uint64(n)
 		if o.Dir, err = os.MkdirTemp(filepath.Join(root, ".stack"), "chaos-"); err != nil {
 			return err
 		}
