@@ -216,7 +216,8 @@ func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, resul
 		if err := s.recordLeftovers(ctx, tx, v, job, batch); err != nil {
 			return err
 		}
-		if err := s.adoptOrphans(ctx, tx, v, job, batch); err != nil {
+		rung, err := s.adoptOrphans(ctx, tx, v, job, batch)
+		if err != nil {
 			return err
 		}
 		// Before the money: it locks the campaign's row, which whoever closes the books
@@ -237,6 +238,9 @@ func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, resul
 			if err := s.settleLate(ctx, tx, v, job, batch); err != nil {
 				return err
 			}
+		}
+		if err := s.ringSettlement(ctx, tx, rung); err != nil {
+			return err
 		}
 		// The number's window has room again: its vendor's turn wants a look.
 		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
@@ -376,9 +380,9 @@ func orNull[T ~string](s T) *string {
 }
 
 // adoptOrphans merges statuses that came before this record, parked under the wamid.
-func (s *Store) adoptOrphans(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch) error {
+func (s *Store) adoptOrphans(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch) (vendorSet, error) {
 	if len(b.wamids) == 0 {
-		return nil
+		return nil, nil //nolint:nilnil // nobody is to be rung
 	}
 	wamids := make([]string, 0, len(b.wamids))
 	for w := range b.wamids {
@@ -386,7 +390,7 @@ func (s *Store) adoptOrphans(ctx context.Context, tx pgx.Tx, v vendor.ID, job Se
 	}
 	rows, err := tx.Query(ctx, s.sql("OrphanTake"), pgx.StrictNamedArgs{"vendor_id": v, "wamids": wamids})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	statuses, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (StatusUpdate, error) {
 		u, err := scanOrphan(row)
@@ -395,7 +399,7 @@ func (s *Store) adoptOrphans(ctx context.Context, tx pgx.Tx, v vendor.ID, job Se
 		return u, err
 	})
 	if err != nil || len(statuses) == 0 {
-		return err
+		return nil, err
 	}
 	return s.mergeStatuses(ctx, tx, statuses)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kloyst/kloyst-core/internal/domain/message"
+	"github.com/kloyst/kloyst-core/internal/id"
 	"github.com/kloyst/kloyst-core/store"
 )
 
@@ -222,4 +223,34 @@ func TestRecovery_AParkedFailureIsFoundOnceItsAttemptIsKnown(t *testing.T) {
 	require.NoError(t, c.EndSend(t.Context(), c.v, job))
 	c.finish(t)
 	require.Equal(t, map[string]int{"FAILED": 1}, c.statuses(t))
+}
+
+// The turn is every producer's: whoever locks it before the messages waits in a circle
+// with those who lock it after them.
+func TestRecovery_WebhooksLockTheTurnLast(t *testing.T) {
+	t.Parallel()
+	c := newCampaign(t, 2).running(t)
+	job := c.claim(t)
+	marked := c.mark(t, job)
+	held, err := c.db.Super().Begin(t.Context())
+	require.NoError(t, err)
+	_, err = held.Exec(t.Context(), `SELECT 1 FROM message_attempts WHERE message_id = $1 FOR UPDATE`, marked[0].ID)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.hook.TakeIn(t.Context(), store.Intake{ID: id.Random(), BodiesCT: []byte("x"), Requests: 1, Statuses: []store.StatusUpdate{
+			{PhoneNumberID: c.number, Wamid: "parked", Status: message.Failed, At: time.Now()},
+			{PhoneNumberID: c.number, Ref: ref(job, marked[0]), Wamid: "w", Status: message.Sent, At: time.Now()},
+		}})
+		done <- err
+	}()
+	require.Eventually(t, func() bool {
+		var n int
+		err := c.db.Super().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
+		return err == nil && n > 0
+	}, 10*time.Second, 10*time.Millisecond, "it waits for the message")
+	_, err = held.Exec(t.Context(), `SET LOCAL lock_timeout = '2s'; SELECT 1 FROM outbox_turns FOR UPDATE`)
+	require.NoError(t, err, "and holds no turn meanwhile")
+	require.NoError(t, held.Rollback(t.Context()))
+	require.NoError(t, <-done)
 }

@@ -40,7 +40,8 @@ func (s *Store) Settle(ctx context.Context, v vendor.ID) (more bool, err error) 
 		if err != nil {
 			return err
 		}
-		if err := s.mergeStatuses(ctx, tx, orphans); err != nil {
+		// Whom to ring is here already: what this makes due is on the page below, or the next.
+		if _, err := s.mergeStatuses(ctx, tx, orphans); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, s.sql("SettlementUnconfirmed"), pgx.StrictNamedArgs{"vendor_id": v})

@@ -48,17 +48,24 @@ func (s *Store) TakeIn(ctx context.Context, in Intake) (unrouted int, err error)
 		if err := s.parkStatuses(ctx, tx, orphans); err != nil {
 			return err
 		}
-		if err := s.mergeStatuses(ctx, tx, known); err != nil {
+		rung, err := s.mergeStatuses(ctx, tx, known)
+		if err != nil {
 			return err
 		}
-		return s.ringForParked(ctx, tx, known)
+		for _, u := range orphans { // their send may be recorded in this very moment
+			rung[u.Vendor] = true
+		}
+		if err := s.findParked(ctx, tx, known, rung); err != nil {
+			return err
+		}
+		return s.ringSettlement(ctx, tx, rung)
 	})
 	return unrouted, err
 }
 
-// ringForParked has the settlement look when one of statuses tells which attempt a parked
+// findParked has the settlement look when one of statuses tells which attempt a parked
 // status belongs to: it came before, and named the wamid only.
-func (s *Store) ringForParked(ctx context.Context, tx pgx.Tx, statuses []StatusUpdate) error {
+func (s *Store) findParked(ctx context.Context, tx pgx.Tx, statuses []StatusUpdate, rung vendorSet) error {
 	if len(statuses) == 0 {
 		return nil
 	}
@@ -74,12 +81,15 @@ func (s *Store) ringForParked(ctx context.Context, tx pgx.Tx, statuses []StatusU
 	if err != nil {
 		return err
 	}
-	rung := map[vendor.ID]bool{}
 	for _, v := range parked {
 		rung[v] = true
 	}
-	return s.ringSettlement(ctx, tx, rung)
+	return nil
 }
+
+// vendorSet is the vendors whose settlement is due: rung at the end of a transaction,
+// since a ring locks the vendor's turn, which others take after their messages.
+type vendorSet map[vendor.ID]bool
 
 // routeStatuses names the vendor of each status by its phone number id alone.
 func (s *Store) routeStatuses(ctx context.Context, tx pgx.Tx, statuses []StatusUpdate) ([]StatusUpdate, error) {
@@ -173,18 +183,11 @@ func (s *Store) parkStatuses(ctx context.Context, tx pgx.Tx, orphans []StatusUpd
 		"vendor_ids": vendors, "wamids": wamids, "statuses": statuses, "happened_at": at,
 		"codes": codes, "titles": titles, "details": details,
 	})
-	if err != nil {
-		return err
-	}
-	// Their send may be recorded in this very moment: the settlement looks again.
-	rung := map[vendor.ID]bool{}
-	for _, u := range orphans {
-		rung[u.Vendor] = true
-	}
-	return s.ringSettlement(ctx, tx, rung)
+	return err
 }
 
-func (s *Store) ringSettlement(ctx context.Context, tx pgx.Tx, vendors map[vendor.ID]bool) error {
+// ringSettlement enqueues the settlement of vendors. Call it last.
+func (s *Store) ringSettlement(ctx context.Context, tx pgx.Tx, vendors vendorSet) error {
 	for _, v := range sortedVendors(vendors) {
 		if err := s.enqueue(ctx, tx, v, "settlement.due", string(v)); err != nil {
 			return err
@@ -194,15 +197,17 @@ func (s *Store) ringSettlement(ctx context.Context, tx pgx.Tx, vendors map[vendo
 }
 
 // mergeStatuses folds what concerns one attempt in memory first, then merges all in
-// one statement, and enqueues the settlement of what changed in money or certainty.
-func (s *Store) mergeStatuses(ctx context.Context, tx pgx.Tx, statuses []StatusUpdate) error {
+// one statement, and notes the settlement of what changed in money or certainty. It
+// returns whom to ring for it.
+func (s *Store) mergeStatuses(ctx context.Context, tx pgx.Tx, statuses []StatusUpdate) (vendorSet, error) {
+	rung := vendorSet{}
 	if len(statuses) == 0 {
-		return nil
+		return rung, nil
 	}
 	folded := foldStatuses(statuses)
 	rows, err := tx.Query(ctx, s.sql("StatusMerge"), folded.args()...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	type moved struct {
 		Vendor        vendor.ID
@@ -214,7 +219,7 @@ func (s *Store) mergeStatuses(ctx context.Context, tx pgx.Tx, statuses []StatusU
 	}
 	changes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[moved])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var due []moved
 	for _, m := range changes {
@@ -223,12 +228,11 @@ func (s *Store) mergeStatuses(ctx context.Context, tx pgx.Tx, statuses []StatusU
 		}
 	}
 	if len(due) == 0 {
-		return nil
+		return rung, nil
 	}
 	n := len(due)
 	vendors, ids, attempts := make([]string, n), make([]int64, n), make([]int16, n)
 	months, campaigns := make([]int32, n), make([]string, n)
-	rung := map[vendor.ID]bool{}
 	for i, m := range due {
 		vendors[i], ids[i], attempts[i], months[i], campaigns[i] = string(m.Vendor), m.Message, m.Attempt, m.Month, m.Campaign
 		rung[m.Vendor] = true
@@ -236,9 +240,9 @@ func (s *Store) mergeStatuses(ctx context.Context, tx pgx.Tx, statuses []StatusU
 	if _, err := tx.Exec(ctx, s.sql("StatusSettle"), pgx.StrictNamedArgs{
 		"vendor_ids": vendors, "message_ids": ids, "attempts": attempts, "months": months, "campaign_ids": campaigns,
 	}); err != nil {
-		return err
+		return nil, err
 	}
-	return s.ringSettlement(ctx, tx, rung)
+	return rung, nil
 }
 
 // needsSettlement tells whether a move between two states of an attempt has a
@@ -252,7 +256,7 @@ func needsSettlement(before, after message.Status) bool {
 		after == message.Failed && before != message.Sending
 }
 
-func sortedVendors(set map[vendor.ID]bool) []vendor.ID {
+func sortedVendors(set vendorSet) []vendor.ID {
 	out := make([]vendor.ID, 0, len(set))
 	for v := range set {
 		out = append(out, v)
