@@ -50,6 +50,9 @@ type Result struct {
 	Loss      int64          `json:"loss_micros"` // delivered after the books were closed
 	Drift     int64          `json:"drift"`
 
+	// Deadlocks that Postgres had to end since it last started: repeated, but a wait of a second.
+	Deadlocks int `json:"deadlocks"`
+
 	RecoverS float64 `json:"recover_s"` // from the last harm to the end of the last campaign
 	PauseS   int     `json:"longest_pause_s"`
 	WallS    float64 `json:"wall_s"`
@@ -182,7 +185,8 @@ func (r *run) look(ctx context.Context) error {
 	if res.Completed, err = r.completed(ctx); err != nil {
 		return err
 	}
-	return errors.Join(r.lookAtMessages(ctx), r.lookAtMeta(ctx), r.lookAtMoney(ctx))
+	err = r.db.QueryRow(ctx, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&res.Deadlocks)
+	return errors.Join(err, r.lookAtMessages(ctx), r.lookAtMeta(ctx), r.lookAtMoney(ctx))
 }
 
 func (r *run) lookAtMessages(ctx context.Context) error {
