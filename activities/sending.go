@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
@@ -32,20 +31,11 @@ type Sending struct {
 
 	// UnknownGrace is how long an attempt without an answer waits for its webhook.
 	UnknownGrace time.Duration
+
+	marks marks // of every claim: one database serves them
 }
 
 const (
-	// A batch is marked, posted and recorded together, and not marked before its first
-	// message is due: what a killed worker leaves unsettled is what was on the wire. It
-	// spans an eighth of a second of the number's rate, within these bounds.
-	smallestBatch = 10
-	largestBatch  = 100
-	batchesAtOnce = 3
-
-	// paceHorizon is the longest an activity waits for due times it holds; what would be
-	// later goes back to the outbox. Longer would hold a worker's slot for nothing.
-	paceHorizon = 2 * time.Second
-
 	// leaveWithin is how long after its mark a message may still be posted. Later it is
 	// treated as never sent; the unknown grace is longer, so no webhook can be missed.
 	leaveWithin = 10 * time.Second
@@ -69,6 +59,8 @@ type SendClaimResult struct {
 	Unknown    int `json:"unknown"`
 	Suppressed int `json:"suppressed"`
 	Returned   int `json:"returned"` // back to the outbox: throttled, paused, to be tried again
+
+	Postponed int `json:"postponed,omitempty"` // of those returned: no due time within the horizon
 }
 
 // SendClaim sends the messages of one claim: asks for the pace, marks, posts, records,
@@ -125,36 +117,11 @@ type sendRun struct {
 	token  string
 	spec   *template.Spec
 	params campaign.Parameters
+	slots  slots
 
 	mu     sync.Mutex
 	result SendClaimResult
 	halt   string // why the campaign must stop
-}
-
-// all works through the claim's messages, a few batches at once. After a reason to
-// halt or a pause, what is left goes back.
-func (r *sendRun) all(ctx context.Context) error {
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(batchesAtOnce)
-	step, size := 0, min(max(r.job.RatePerSecond/8, smallestBatch), largestBatch)
-	for ids := r.job.Messages; len(ids) > 0; {
-		asked := time.Now()
-		grant, err := r.Limiter.Take(ctx, r.job.PhoneNumberID, r.job.RatePerSecond, min(len(ids), size), paceHorizon)
-		if err != nil {
-			return errors.Join(g.Wait(), err)
-		}
-		if grant.Count == 0 {
-			// Another claim of this number took the pace: no slot sleeps on it.
-			return errors.Join(g.Wait(), r.giveBack(ctx, ids, asked.Add(grant.Delay-paceHorizon/2)))
-		}
-		batch, n := ids[:grant.Count], step
-		ids, step = ids[grant.Count:], step+1
-		g.Go(func() error { return r.batch(gctx, batch, n, func(i int) time.Time { return grant.Due(asked, i) }) })
-		if gctx.Err() != nil || r.stopped() {
-			return errors.Join(g.Wait(), r.giveBack(ctx, ids, time.Now()))
-		}
-	}
-	return g.Wait()
 }
 
 func (r *sendRun) stopped() bool {
@@ -163,18 +130,19 @@ func (r *sendRun) stopped() bool {
 	return r.halt != ""
 }
 
-// batch marks ids, posts what the mark returned at its due times, and records all.
-func (r *sendRun) batch(ctx context.Context, ids []message.ID, step int, due func(int) time.Time) error {
-	wait(ctx, due(0))
+// batch marks ids, posts what the mark returned at the run's due times, and records all.
+func (r *sendRun) batch(ctx context.Context, ids []message.ID, step int) error {
+	began := time.Now()
 	marked, suppressed, err := r.Store.MarkSending(ctx, r.vendor, r.job, ids)
 	if err != nil {
 		return err
 	}
+	r.marks.took(time.Since(began))
 	r.count(func(c *SendClaimResult) { c.Suppressed += suppressed })
 	if len(marked) == 0 {
 		return r.notMarked(ctx, ids, suppressed)
 	}
-	results := r.post(ctx, marked, time.Now().Add(leaveWithin), due)
+	results := r.post(ctx, marked, time.Now().Add(leaveWithin))
 	// What was posted must be recorded even if this run is being cancelled.
 	keepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
@@ -243,15 +211,24 @@ func (r *sendRun) tally(results []store.SendResult) {
 	})
 }
 
-// post sends each message at its due time, concurrently, and waits for every answer.
-func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time.Time, due func(int) time.Time) []store.SendResult {
+// post sends each message at a due time of its own, concurrently, and waits for every
+// answer. What may not leave now is returned with the time when it may; it costs nothing.
+func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time.Time) []store.SendResult {
 	results := make([]store.SendResult, len(marked))
+	waits, err := r.pairs(ctx, marked)
 	var wg sync.WaitGroup
 	for i, m := range marked {
-		wait(ctx, due(i))
 		results[i] = store.SendResult{ID: m.ID, Attempt: m.Attempt, Price: m.Price, Status: message.Sending}
-		if now := time.Now(); ctx.Err() != nil || now.After(deadline) || r.stopped() {
-			results[i].RetryAt = now // nothing left this machine
+		if waits != nil && waits[i] > 0 {
+			results[i].RetryAt, results[i].Wait = time.Now().Add(waits[i]), store.WaitPair
+			continue
+		}
+		var again time.Time
+		if err == nil {
+			again, err = r.slot(ctx, len(marked)-i)
+		}
+		if now := time.Now(); err != nil || !again.IsZero() || ctx.Err() != nil || now.After(deadline) || r.stopped() {
+			results[i].RetryAt, results[i].Wait = later(again, now), store.WaitRate // nothing left this machine
 			continue
 		}
 		wg.Go(func() { r.postOne(ctx, m, &results[i]) })
@@ -260,18 +237,12 @@ func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time
 	return results
 }
 
-// wait returns at the given time, or when ctx ends.
-func wait(ctx context.Context, until time.Time) {
-	d := time.Until(until)
-	if d <= 0 {
-		return
+// later is when to try again: at the given time, or at once.
+func later(again, now time.Time) time.Time {
+	if again.After(now) {
+		return again
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+	return now
 }
 
 func (r *sendRun) postOne(ctx context.Context, m store.Marked, out *store.SendResult) {
@@ -287,4 +258,5 @@ func (r *sendRun) postOne(ctx context.Context, m store.Marked, out *store.SendRe
 		return
 	}
 	r.judge(err, m.Attempt, time.Now(), out)
+	r.slowed(ctx, out)
 }

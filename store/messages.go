@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,6 +33,7 @@ type SendJob struct {
 	Campaign campaign.ID
 	Month    message.Month
 	Messages []message.ID // still to be sent, ascending
+	Kind     string // of the lane: CampaignLane or SingleLane
 
 	Status         campaign.State
 	Category       string
@@ -47,11 +49,28 @@ type SendJob struct {
 	Region         string
 }
 
+// The kinds of lanes that messages wait in.
+const (
+	CampaignLane = "CAMPAIGN"
+	SingleLane   = "SINGLE"
+)
+
+// Wait is why a message waits in the outbox for a time to come; "" says nothing.
+type Wait string
+
+// What messages wait for before they are sent.
+const (
+	WaitRate      Wait = "RATE"            // the number's pace
+	WaitPair      Wait = "PAIR_LIMIT"      // Meta's limit of messages to one person
+	WaitPortfolio Wait = "PORTFOLIO_LIMIT" // Meta's limit of people in 24 hours
+)
+
 // Marked is one message that may now be POSTed, once, within ten seconds.
 type Marked struct {
 	ID         message.ID
 	Attempt    int16
 	Contact    string
+	Recipient  []byte // keyed hash of the person's number
 	MobileCT   []byte
 	NameCT     []byte
 	Attributes map[string]string
@@ -73,6 +92,7 @@ type SendResult struct {
 	Details string
 	Class   string    // cause class, for the dead letters
 	RetryAt time.Time // zero: final
+	Wait    Wait      // with RetryAt: what it waits for
 }
 
 // BeginSend takes the next lease of a claim, kept for keep, and turns what an earlier
@@ -84,7 +104,7 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		var ids []int64
 		row := tx.QueryRow(ctx, s.sql("SendBegin"), pgx.StrictNamedArgs{"vendor_id": v, "claim_id": claim, "keep": keep})
-		if err := row.Scan(&job.Lease, &job.Lane, &job.Campaign, &job.Month, &ids); err != nil {
+		if err := row.Scan(&job.Lease, &job.Lane, &job.Campaign, &job.Month, &ids, &job.Kind); err != nil {
 			return orNotFound(err, ErrClaimGone)
 		}
 		rows, err := tx.Query(ctx, s.sql("SendOrphansUnknown"), pgx.StrictNamedArgs{
@@ -157,7 +177,7 @@ func (s *Store) MarkSending(ctx context.Context, v vendor.ID, job SendJob, ids [
 				attributes    []byte
 				stopped, sent bool
 			)
-			if err := rows.Scan(&m.ID, &m.Contact, &m.MobileCT, &m.NameCT, &attributes, &m.Price, &m.Attempt, &stopped, &sent); err != nil {
+			if err := rows.Scan(&m.ID, &m.Contact, &m.MobileCT, &m.NameCT, &attributes, &m.Price, &m.Attempt, &stopped, &sent, &m.Recipient); err != nil {
 				return err
 			}
 			if len(attributes) > 0 {
@@ -280,7 +300,7 @@ func newRecordBatch(results []SendResult) recordBatch {
 	for _, r := range results {
 		b.allIDs = append(b.allIDs, int64(r.ID))
 		if !r.RetryAt.IsZero() {
-			b.back.ids, b.back.at = append(b.back.ids, int64(r.ID)), append(b.back.at, r.RetryAt)
+			b.back.add(r.ID, r.RetryAt, r.Wait)
 		}
 		if r.Status == message.Sending {
 			b.forget = append(b.forget, r)
@@ -404,10 +424,15 @@ func (s *Store) adoptOrphans(ctx context.Context, tx pgx.Tx, v vendor.ID, job Se
 	return s.mergeStatuses(ctx, tx, statuses)
 }
 
-// dueRows are rows with the time at which each is due again.
+// dueRows are rows with the time at which each is due again, and why not now.
 type dueRows struct {
-	ids []int64
-	at  []time.Time
+	ids   []int64
+	at    []time.Time
+	waits []*string
+}
+
+func (d *dueRows) add(m message.ID, at time.Time, why Wait) {
+	d.ids, d.at, d.waits = append(d.ids, int64(m)), append(d.at, at), append(d.waits, orNull(why))
 }
 
 // requeue gives rows back to their lane. Those of a cancelled campaign end.
@@ -417,6 +442,7 @@ func (s *Store) requeue(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob
 	}
 	_, err := tx.Exec(ctx, s.sql("SendRequeue"), pgx.StrictNamedArgs{
 		"vendor_id": v, "lane_id": job.Lane, "campaign_id": job.Campaign, "month": job.Month, "message_ids": due.ids, "available_at": due.at,
+		"waits": due.waits,
 	})
 	return err
 }
@@ -442,22 +468,42 @@ func (s *Store) progress(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJo
 //
 // Errors: claim.gone when a newer lease exists: the rows are that one's.
 func (s *Store) ReturnRows(ctx context.Context, v vendor.ID, job SendJob, ids []message.ID, at time.Time) error {
-	raw, due := make([]int64, len(ids)), make([]time.Time, len(ids))
+	rows := make([]Postponed, len(ids))
 	for i, m := range ids {
-		raw[i], due[i] = int64(m), at
+		rows[i] = Postponed{ID: m, At: at}
+	}
+	return s.PostponeRows(ctx, v, job, rows)
+}
+
+// Postponed is a row that goes back to its lane unmarked, until a time, for a reason.
+type Postponed struct {
+	ID  message.ID
+	At  time.Time
+	Why Wait
+}
+
+// PostponeRows gives rows that were not marked back to their lane, each due at its own time.
+func (s *Store) PostponeRows(ctx context.Context, v vendor.ID, job SendJob, rows []Postponed) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	var due dueRows
+	for _, r := range rows {
+		due.add(r.ID, r.At, r.Why)
 	}
 	return s.inTx(ctx, v, func(tx pgx.Tx) error {
-		if err := s.requeue(ctx, tx, v, job, dueRows{raw, due}); err != nil {
+		if err := s.requeue(ctx, tx, v, job, due); err != nil {
 			return err
 		}
-		leased, err := s.progress(ctx, tx, v, job, doneRows{raw, keepAfterReturn})
+		leased, err := s.progress(ctx, tx, v, job, doneRows{due.ids, keepAfterReturn})
 		if err == nil && !leased {
 			err = ErrClaimGone
 		}
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": at})
+		first := slices.MinFunc(due.at, time.Time.Compare)
+		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": first})
 		return err
 	})
 }
@@ -514,11 +560,11 @@ func (s *Store) returnUnended(ctx context.Context, tx pgx.Tx, v vendor.ID, job S
 	if err != nil {
 		return err
 	}
-	at := make([]time.Time, len(ids))
-	for i := range at {
-		at[i] = time.Now()
+	var due dueRows
+	for _, m := range ids {
+		due.add(message.ID(m), time.Now(), "")
 	}
-	return s.requeue(ctx, tx, v, job, dueRows{ids, at})
+	return s.requeue(ctx, tx, v, job, due)
 }
 
 // ringWhenDrained emits the one event that ends a campaign, when nothing of it is left.

@@ -58,6 +58,7 @@ func DispatchBatch(ctx workflow.Context, in DispatchBatchInput) (activities.Send
 		total.Unknown += r.Unknown
 		total.Suppressed += r.Suppressed
 		total.Returned += r.Returned
+		total.Postponed += r.Postponed
 	}
 	return total, failed
 }

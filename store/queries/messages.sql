@@ -2,7 +2,7 @@
 -- Takes the next lease of the claim: whoever held an older one can write no more.
 UPDATE outbox_claims SET lease = lease + 1, claimed_until = now() + @keep
 WHERE vendor_id = @vendor_id AND id = @claim_id
-RETURNING lease, lane_id, campaign_id, month, message_ids;
+RETURNING lease, lane_id, campaign_id, month, message_ids, kind;
 
 -- name: SendOrphansSettle
 -- What an earlier lease posted and never recorded, but a webhook has told of since: it
@@ -54,7 +54,7 @@ WITH claim AS (
     SELECT c.id, c.category FROM campaigns c
     WHERE c.vendor_id = $1 AND c.id = (SELECT campaign_id FROM claim) AND c.status = 'RUNNING' FOR SHARE
 ), due AS (
-    SELECT m.id, m.contact_id, m.mobile_ct, m.name_ct, m.attributes, m.price_micros,
+    SELECT m.id, m.contact_id, m.recipient_hash, m.mobile_ct, m.name_ct, m.attributes, m.price_micros,
            (COALESCE(a.attempt, 0) + 1)::smallint AS attempt, r.id AS campaign_id,
            EXISTS (
                SELECT 1 FROM suppressions s
@@ -79,7 +79,7 @@ WITH claim AS (
     RETURNING message_id
 )
 SELECT due.id, due.contact_id, due.mobile_ct, due.name_ct, due.attributes, due.price_micros, due.attempt, due.suppressed,
-       due.id IN (SELECT message_id FROM marked) AS marked
+       due.id IN (SELECT message_id FROM marked) AS marked, due.recipient_hash
 FROM due ORDER BY due.id;
 
 -- name: SendStatus
@@ -155,8 +155,8 @@ ON CONFLICT (vendor_id, message_id, attempt) WHERE source = 'MESSAGE' DO NOTHING
 WITH owner AS (
     SELECT c.status FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id FOR SHARE
 ), back AS (
-    SELECT r.message_id, r.available_at, l.id AS lane_id, owner.status
-    FROM unnest(@message_ids::bigint[], @available_at::timestamptz[]) AS r(message_id, available_at)
+    SELECT r.message_id, r.available_at, r.wait_reason, l.id AS lane_id, owner.status
+    FROM unnest(@message_ids::bigint[], @available_at::timestamptz[], @waits::text[]) AS r(message_id, available_at, wait_reason)
     JOIN outbox_lanes l ON l.vendor_id = @vendor_id AND l.id = @lane_id
     CROSS JOIN owner
     WHERE NOT EXISTS (
@@ -167,8 +167,8 @@ WITH owner AS (
     UPDATE message_logs m SET outcome = 'CANCELLED', outcome_at = now() FROM back
     WHERE back.status = 'CANCELLED' AND m.vendor_id = @vendor_id AND m.month = @month AND m.id = back.message_id AND m.outcome IS NULL
 )
-INSERT INTO outbox_events (vendor_id, lane_id, kind, message_id, available_at)
-SELECT @vendor_id, back.lane_id, 'message', back.message_id, back.available_at
+INSERT INTO outbox_events (vendor_id, lane_id, kind, message_id, available_at, wait_reason)
+SELECT @vendor_id, back.lane_id, 'message', back.message_id, back.available_at, back.wait_reason
 FROM back WHERE back.status <> 'CANCELLED' ORDER BY back.message_id
 ON CONFLICT (vendor_id, message_id) WHERE message_id IS NOT NULL DO NOTHING;
 
