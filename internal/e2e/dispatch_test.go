@@ -39,22 +39,36 @@ type world struct {
 
 func start(t *testing.T) *world {
 	t.Helper()
+	return startFrom(t, "")
+}
+
+// startFrom starts the stack of the programs in a folder; "" is the checkout's own.
+func startFrom(t *testing.T, bin string) *world {
+	t.Helper()
 	root, err := devstack.FindRoot(".")
 	require.NoError(t, err)
 	stack, err := devstack.Start(t.Context(), devstack.Options{
-		Root: root, Dir: t.TempDir(), Throwaway: true, BaseEnv: os.Environ(),
+		Root: root, Dir: t.TempDir(), BinDir: bin, Throwaway: true, BaseEnv: os.Environ(),
 		Only: []string{devstack.Nginx, devstack.Metasim, devstack.Gateway, devstack.Webhook, devstack.Worker, devstack.Outbox},
 	})
 	require.NoError(t, err, "run `make setup build` first; logs are in the stack's folder")
 	t.Cleanup(stack.Stop)
-	w := &world{Stack: stack, vendor: id.New[vendor.ID]()}
+	w := &world{Stack: stack}
 	w.db, err = pgxpool.New(t.Context(), stack.State().DatabaseURL("postgres", devstack.Database))
 	require.NoError(t, err)
 	t.Cleanup(w.db.Close)
 	w.app, err = store.Open(t.Context(), stack.State().DatabaseURL("kloyst_app", devstack.Database), 4)
 	require.NoError(t, err)
 	t.Cleanup(w.app.Close)
-	master, err := base64.StdEncoding.DecodeString(stack.State().Secrets["master_key"])
+	w.newVendor(t)
+	return w
+}
+
+// newVendor puts a vendor into the world, with keys and a wallet.
+func (w *world) newVendor(t *testing.T) {
+	t.Helper()
+	w.vendor = id.New[vendor.ID]()
+	master, err := base64.StdEncoding.DecodeString(w.State().Secrets["master_key"])
 	require.NoError(t, err)
 	ring, err := crypt.NewRing(master)
 	require.NoError(t, err)
@@ -65,7 +79,6 @@ func start(t *testing.T) *world {
 	w.exec(t, `INSERT INTO vendors (vendor_id, name, default_region, currency) VALUES ($1, 'Acme', 'IN', 'USD')`, w.vendor)
 	w.exec(t, `INSERT INTO vendor_keys (vendor_id, version, wrapped) VALUES ($1, 1, $2)`, w.vendor, wrapped)
 	w.exec(t, `INSERT INTO wallets (vendor_id, currency) VALUES ($1, 'USD')`, w.vendor)
-	return w
 }
 
 func (w *world) exec(t *testing.T, sql string, args ...any) {
@@ -93,8 +106,13 @@ func call(t *testing.T, method, url string, in, out any) {
 }
 
 // approve makes a business at the simulator, n contacts, and a campaign for them whose
-// money is held, and rings for its workflow.
+// money is held, and rings for its workflow. Its number is paced at 400 a second.
 func (w *world) approve(t *testing.T, n int) (c campaign.ID, number, token string) {
+	t.Helper()
+	return w.approveAt(t, n, 400)
+}
+
+func (w *world) approveAt(t *testing.T, n, rate int) (c campaign.ID, number, token string) {
 	t.Helper()
 	var biz struct {
 		WABA    string `json:"waba_id"`
@@ -112,7 +130,7 @@ func (w *world) approve(t *testing.T, n int) (c campaign.ID, number, token strin
 	sealed, err := w.keys.Encrypt(crypt.WABAToken, waba, []byte(biz.Token))
 	require.NoError(t, err)
 	w.exec(t, `INSERT INTO wabas (vendor_id, id, waba_id, token_ct) VALUES ($1, $2, $3, $4)`, w.vendor, waba, biz.WABA, sealed)
-	w.exec(t, `INSERT INTO sender_numbers (vendor_id, id, waba_ref, phone_number_id, rate_per_second) VALUES ($1, $2, $3, $4, 400)`, w.vendor, sender, waba, biz.Numbers[0].ID)
+	w.exec(t, `INSERT INTO sender_numbers (vendor_id, id, waba_ref, phone_number_id, rate_per_second) VALUES ($1, $2, $3, $4, $5)`, w.vendor, sender, waba, biz.Numbers[0].ID, rate)
 	w.exec(t, `INSERT INTO templates (vendor_id, id, waba_ref, meta_id, name, language, category, status, components)
 	           VALUES ($1, $2, $3, '1', 'seasonal_promotion', 'en_US', 'MARKETING', 'APPROVED', '[{"type":"BODY","text":"Hi {{1}}, our sale is on."}]')`, w.vendor, template, waba)
 	w.exec(t, `INSERT INTO labels (vendor_id, id, name) VALUES ($1, $2, 'vip')`, w.vendor, label)
@@ -121,7 +139,7 @@ func (w *world) approve(t *testing.T, n int) (c campaign.ID, number, token strin
 	           VALUES ($1, $2, 'Sale', 'APPROVED', $3, $4, 'MARKETING', jsonb_build_object('any_labels', jsonb_build_array($5::text)),
 	                   '{"body.1": {"source": "FIELD", "name": "name", "fallback": "friend"}}')`, w.vendor, c, template, sender, label)
 	snapshot, quotation := id.Random(), id.Random()
-	w.exec(t, `INSERT INTO pricing_snapshots (id, currency, effective_from, source, fingerprint) VALUES ($1, 'USD', '2026-10-01', 'test', 'f')`, snapshot)
+	w.exec(t, `INSERT INTO pricing_snapshots (id, currency, effective_from, source, fingerprint) VALUES ($1::uuid, 'USD', '2026-10-01', 'test', sha256($1::uuid::text::bytea))`, snapshot)
 	w.exec(t, `INSERT INTO quotations (vendor_id, id, campaign_id, number, currency, snapshot_id, inputs, fingerprint, quantity, messages_micros, fees_micros, tax_micros, total_micros, wallet_sufficient, expires_at)
 	           VALUES ($1, $2, $3, 'Q-1', 'USD', $4, '{}', 'f', $5, $6, 0, 0, $6, true, now() + interval '1 day')`, w.vendor, quotation, c, snapshot, n, n*messagePrice)
 	w.exec(t, `INSERT INTO quotation_items (vendor_id, quotation_id, line_no, kind, country, quantity, unit_micros, amount_micros, share_micros)
