@@ -30,7 +30,8 @@ type SyncResult struct {
 	Templates int `json:"templates"`
 }
 
-// Sync reads every template of the account from Meta and replaces our copies. Idempotent.
+// Sync reads every template of the account from Meta and replaces our copies, and learns
+// what Meta lets its numbers do. Idempotent.
 // A token that Meta refuses marks the account, so that the vendor sees why nothing comes.
 func (a *Templates) Sync(ctx context.Context, in WABARef) (SyncResult, error) {
 	metaID, sealed, err := a.Store.WABAToken(ctx, in.Vendor, in.WABA)
@@ -45,7 +46,7 @@ func (a *Templates) Sync(ctx context.Context, in WABARef) (SyncResult, error) {
 	if err != nil {
 		return SyncResult{}, toTemporal(err)
 	}
-	listed, err := a.Meta.Templates(ctx, string(token), metaID)
+	listed, learnt, err := a.read(ctx, string(token), metaID, in.WABA)
 	if err != nil {
 		if e, ok := errors.AsType[*meta.Error](err); ok && e.Class == meta.Token {
 			if err := a.Store.MarkWABA(ctx, in.Vendor, in.WABA, waba.TokenExpired); err != nil {
@@ -53,6 +54,9 @@ func (a *Templates) Sync(ctx context.Context, in WABARef) (SyncResult, error) {
 			}
 		}
 		return SyncResult{}, toTemporal(meta.Classify(err))
+	}
+	if err := a.Store.LearnAccount(ctx, in.Vendor, in.WABA, learnt); err != nil {
+		return SyncResult{}, toTemporal(err)
 	}
 	all := make([]store.SyncedTemplate, len(listed))
 	for i, t := range listed {
@@ -69,4 +73,22 @@ func (a *Templates) Sync(ctx context.Context, in WABARef) (SyncResult, error) {
 	}
 	n, err := a.Store.ReplaceTemplates(ctx, in.Vendor, in.WABA, all)
 	return SyncResult{Templates: n}, toTemporal(err)
+}
+
+// read asks Meta for all there is to know of an account.
+func (a *Templates) read(ctx context.Context, token, metaID string, of waba.ID) ([]meta.Template, store.Learnt, error) {
+	account, err := a.Meta.WABA(ctx, token, metaID)
+	if err != nil {
+		return nil, store.Learnt{}, err
+	}
+	numbers, err := a.Meta.PhoneNumbers(ctx, token, metaID)
+	if err != nil {
+		return nil, store.Learnt{}, err
+	}
+	learnt := store.Learnt{Portfolio: account.Portfolio()}
+	for _, n := range numbers {
+		learnt.Numbers = append(learnt.Numbers, n.Sender(of))
+	}
+	templates, err := a.Meta.Templates(ctx, token, metaID)
+	return templates, learnt, err
 }

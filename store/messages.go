@@ -47,6 +47,9 @@ type SendJob struct {
 	TokenCT        []byte
 	WabaRef        string
 	Region         string
+
+	// LimitedPortfolio is whose messaging limit the messages count against; "": unlimited.
+	LimitedPortfolio string
 }
 
 // The kinds of lanes that messages wait in.
@@ -136,7 +139,7 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 		}
 		if err := tx.QueryRow(ctx, s.sql("SendJob"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": job.Campaign}).Scan(
 			&job.Status, &job.Category, &job.Parameters, &job.TemplateName, &job.Language, &job.ParameterStyle, &job.Components,
-			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region); err != nil || len(told) == 0 {
+			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region, &job.LimitedPortfolio); err != nil || len(told) == 0 {
 			return err
 		}
 		return s.enqueue(ctx, tx, v, "settlement.due", string(v))
@@ -161,40 +164,53 @@ func (s *Store) settleTold(ctx context.Context, tx pgx.Tx, v vendor.ID, job Send
 
 // MarkSending moves ids to SENDING with a new attempt each and returns those that
 // were: nothing while the campaign is not running, none that is suppressed, none
-// that has an attempt under way. suppressed counts those that ended here.
+// that has an attempt under way. suppressed counts those that ended here. Those whom the
+// portfolio's messaging limit has no room for go back to their lane until it has.
 //
 // Errors: claim.gone when a newer lease exists.
 func (s *Store) MarkSending(ctx context.Context, v vendor.ID, job SendJob, ids []message.ID) (marked []Marked, suppressed int, err error) {
 	err = s.inTx(ctx, v, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, s.sql("SendMark"), string(v), string(job.Claim), job.Lease, int32(job.Month), ids)
+		room, err := s.admit(ctx, tx, v, job, ids)
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var (
-				m             Marked
-				attributes    []byte
-				stopped, sent bool
-			)
-			if err := rows.Scan(&m.ID, &m.Contact, &m.MobileCT, &m.NameCT, &attributes, &m.Price, &m.Attempt, &stopped, &sent, &m.Recipient); err != nil {
-				return err
-			}
-			if len(attributes) > 0 {
-				if err := json.Unmarshal(attributes, &m.Attributes); err != nil {
-					return errs.Wrap(errs.Internal, "store.bad_attributes", "a message's attributes cannot be read", err)
-				}
-			}
-			switch {
-			case stopped:
-				suppressed++
-			case sent:
-				marked = append(marked, m)
-			}
+		if marked, suppressed, err = s.mark(ctx, tx, v, job, room.admitted); err != nil {
+			return err
 		}
-		return rows.Err()
+		room.marked = marked
+		return s.reach(ctx, tx, v, job, room)
 	})
 	return marked, suppressed, err
+}
+
+func (s *Store) mark(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, ids []message.ID) (marked []Marked, suppressed int, err error) {
+	rows, err := tx.Query(ctx, s.sql("SendMark"), string(v), string(job.Claim), job.Lease, int32(job.Month), ids)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			m             Marked
+			attributes    []byte
+			stopped, sent bool
+		)
+		if err := rows.Scan(&m.ID, &m.Contact, &m.MobileCT, &m.NameCT, &attributes, &m.Price, &m.Attempt, &stopped, &sent, &m.Recipient); err != nil {
+			return nil, 0, err
+		}
+		if len(attributes) > 0 {
+			if err := json.Unmarshal(attributes, &m.Attributes); err != nil {
+				return nil, 0, errs.Wrap(errs.Internal, "store.bad_attributes", "a message's attributes cannot be read", err)
+			}
+		}
+		switch {
+		case stopped:
+			suppressed++
+		case sent:
+			marked = append(marked, m)
+		}
+	}
+	return marked, suppressed, rows.Err()
 }
 
 // SendState tells why a mark returned nothing: the campaign's state now.
@@ -483,29 +499,34 @@ type Postponed struct {
 }
 
 // PostponeRows gives rows that were not marked back to their lane, each due at its own time.
+//
+// Errors: claim.gone.
 func (s *Store) PostponeRows(ctx context.Context, v vendor.ID, job SendJob, rows []Postponed) error {
 	if len(rows) == 0 {
 		return nil
 	}
+	return s.inTx(ctx, v, func(tx pgx.Tx) error { return s.postpone(ctx, tx, v, job, rows) })
+}
+
+// postpone is PostponeRows within tx. Call it last: it locks the vendor's turn.
+func (s *Store) postpone(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, rows []Postponed) error {
 	var due dueRows
 	for _, r := range rows {
 		due.add(r.ID, r.At, r.Why)
 	}
-	return s.inTx(ctx, v, func(tx pgx.Tx) error {
-		if err := s.requeue(ctx, tx, v, job, due); err != nil {
-			return err
-		}
-		leased, err := s.progress(ctx, tx, v, job, doneRows{due.ids, keepAfterReturn})
-		if err == nil && !leased {
-			err = ErrClaimGone
-		}
-		if err != nil {
-			return err
-		}
-		first := slices.MinFunc(due.at, time.Time.Compare)
-		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": first})
+	if err := s.requeue(ctx, tx, v, job, due); err != nil {
 		return err
-	})
+	}
+	leased, err := s.progress(ctx, tx, v, job, doneRows{due.ids, keepAfterReturn})
+	if err == nil && !leased {
+		err = ErrClaimGone
+	}
+	if err != nil {
+		return err
+	}
+	first := slices.MinFunc(due.at, time.Time.Compare)
+	_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": first})
+	return err
 }
 
 // CancelRows ends rows of a cancelled campaign that never left.

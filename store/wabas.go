@@ -32,12 +32,17 @@ func (s *Store) ConnectWABA(ctx context.Context, v vendor.ID, a waba.Account, se
 			return err
 		}
 		row := tx.QueryRow(ctx, s.sql(query), pgx.StrictNamedArgs{
-			"vendor_id": v, "id": a.ID, "waba_id": a.MetaID, "name": a.Name, "currency": a.Currency, "token_ct": sealed,
+			"vendor_id": v, "id": a.ID, "waba_id": a.MetaID, "name": a.Name, "currency": a.Currency,
+			"portfolio_id": nullID(a.Portfolio), "token_ct": sealed,
 		})
 		a, err = scanWABA(row)
 		if violates(err, "wabas_waba_id_key") {
 			return waba.ErrTaken
 		}
+		if err != nil || a.Portfolio == "" {
+			return err
+		}
+		_, err = tx.Exec(ctx, s.sql("PortfolioEnsure"), pgx.StrictNamedArgs{"vendor_id": v, "portfolio_id": a.Portfolio})
 		return err
 	})
 	return a, err
@@ -112,19 +117,19 @@ func (s *Store) ConnectSenderNumber(ctx context.Context, v vendor.ID, n waba.Num
 		if _, err := scanWABA(tx.QueryRow(ctx, s.sql("WABAByID"), pgx.StrictNamedArgs{"vendor_id": v, "id": n.WABA})); err != nil {
 			return orNotFound(err, waba.ErrNotFound)
 		}
-		args := pgx.StrictNamedArgs{
-			"vendor_id": v, "waba_ref": n.WABA, "phone_number_id": n.MetaID, "display_phone_number": n.Display,
-			"verified_name": n.VerifiedName, "quality_rating": n.Quality, "throughput_level": n.Throughput,
-			"rate_per_second": n.RatePerSecond, "status": n.Status,
-		}
-		got, err := scanNumber(tx.QueryRow(ctx, s.sql("SenderNumberUpdate"), args))
+		got, err := s.learnNumber(ctx, tx, v, n)
 		if errors.Is(err, pgx.ErrNoRows) {
+			args := numberArgs(v, n)
 			args["id"] = n.ID
 			got, err = scanNumber(tx.QueryRow(ctx, s.sql("SenderNumberInsert"), args))
 		}
 		if violates(err, "sender_numbers_phone_number_id_key") {
 			return waba.ErrNumberTaken
 		}
+		if err != nil {
+			return err
+		}
+		err = s.learnTier(ctx, tx, v, n)
 		n = got
 		return err
 	})
@@ -148,7 +153,7 @@ func (s *Store) ListSenderNumbers(ctx context.Context, v vendor.ID) ([]waba.Numb
 func scanWABA(row pgx.Row) (waba.Account, error) {
 	var a waba.Account
 	var synced *time.Time
-	err := row.Scan(&a.ID, &a.MetaID, &a.Name, &a.Currency, &a.Status, &synced, &a.CreatedAt)
+	err := row.Scan(&a.ID, &a.MetaID, &a.Name, &a.Currency, &a.Status, &synced, &a.CreatedAt, &a.Portfolio)
 	a.CreatedAt = a.CreatedAt.UTC()
 	if synced != nil {
 		a.SyncedAt = synced.UTC()
@@ -158,7 +163,9 @@ func scanWABA(row pgx.Row) (waba.Account, error) {
 
 func scanNumber(row pgx.Row) (waba.Number, error) {
 	var n waba.Number
-	err := row.Scan(&n.ID, &n.WABA, &n.MetaID, &n.Display, &n.VerifiedName, &n.Quality, &n.Throughput, &n.RatePerSecond, &n.Status, &n.CreatedAt)
-	n.CreatedAt = n.CreatedAt.UTC()
+	var learnt *time.Time
+	err := row.Scan(&n.ID, &n.WABA, &n.MetaID, &n.Display, &n.VerifiedName, &n.Quality, &n.Throughput, &n.RatePerSecond,
+		&n.RateSource, &n.Status, &n.CreatedAt, &learnt)
+	n.CreatedAt, n.LearntAt = n.CreatedAt.UTC(), utc(learnt)
 	return n, err
 }

@@ -45,6 +45,7 @@ type quotationBody struct {
 	Fingerprint      string              `json:"fingerprint" doc:"SHA-256 of what it was computed from and came to, in hex"`
 	IssuedAt         time.Time           `json:"issued_at"`
 	ExpiresAt        time.Time           `json:"expires_at"`
+	Forecast         *forecastBody       `json:"forecast,omitempty" doc:"What Meta's limits let it do, as long as the quotation stands"`
 }
 
 func newQuotationBody(q quotation.Quotation) quotationBody {
@@ -70,9 +71,19 @@ func (h *quotations) issue(ctx context.Context, who httpx.Principal, in *issueQu
 	if err != nil {
 		return nil, err
 	}
-	return once(ctx, in.Once, nil, newQuotationBody, func(o store.Once[quotation.Quotation]) (quotation.Quotation, error) {
+	reply, err := once(ctx, in.Once, nil, newQuotationBody, func(o store.Once[quotation.Quotation]) (quotation.Quotation, error) {
 		return h.store.IssueQuotation(ctx, who.Vendor, c, time.Now(), o)
 	})
+	return h.foretold(ctx, who, reply, err)
+}
+
+// foretold adds to a quotation what its campaign will meet.
+func (h *quotations) foretold(ctx context.Context, who httpx.Principal, reply *httpx.Reply[quotationBody], err error) (*httpx.Reply[quotationBody], error) {
+	if err != nil {
+		return nil, err
+	}
+	reply.Body.Forecast, err = forecast(ctx, h.store, who, reply.Body.CampaignID, reply.Body)
+	return reply, err
 }
 
 func (h *quotations) get(ctx context.Context, who httpx.Principal, in *httpx.ByID) (*httpx.Reply[quotationBody], error) {
@@ -84,7 +95,7 @@ func (h *quotations) get(ctx context.Context, who httpx.Principal, in *httpx.ByI
 	if err != nil {
 		return nil, err
 	}
-	return httpx.OK(newQuotationBody(q)), nil
+	return h.foretold(ctx, who, httpx.OK(newQuotationBody(q)), nil)
 }
 
 type explainBody struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/password"
+	"github.com/kloyst/kloyst-core/internal/ratelimit"
 	"github.com/kloyst/kloyst-core/internal/scan"
 	"github.com/kloyst/kloyst-core/store"
 )
@@ -87,6 +88,8 @@ func routes(api *httpx.API, d Deps) error {
 	httpx.Route(api, "POST /wabas/{id}/template-sync", 202, vendor.Member, "Read the templates from Meta", w.syncTemplates)
 	httpx.Route(api, "POST /sender-numbers", 201, vendor.Admin, "Connect a sender number", w.connectNumber)
 	httpx.Route(api, "GET /sender-numbers", 200, vendor.Member, "List sender numbers", w.listNumbers)
+	l := &limits{store: d.Store, pace: ratelimit.New(d.Redis, limiterPrefix(d.RedisPrefix))}
+	httpx.Route(api, "GET /sender-numbers/{id}/limits", 200, vendor.Member, "Read what Meta lets a sender number do", l.get)
 
 	t := &templates{store: d.Store}
 	httpx.Route(api, "GET /templates", 200, vendor.Member, "List templates", t.list)

@@ -63,7 +63,7 @@ func (h *wabas) connect(ctx context.Context, who httpx.Principal, in *connectWAB
 	if err != nil {
 		return nil, err
 	}
-	account := waba.Account{ID: id.New[waba.ID](), MetaID: in.Body.WABAID, Name: at.Name, Currency: at.Currency}
+	account := waba.Account{ID: id.New[waba.ID](), MetaID: in.Body.WABAID, Name: at.Name, Currency: at.Currency, Portfolio: at.Portfolio()}
 	account, err = h.store.ConnectWABA(ctx, who.Vendor, account, func(w waba.ID) ([]byte, error) {
 		return keys.Encrypt(crypt.WABAToken, string(w), []byte(token))
 	})
@@ -121,22 +121,23 @@ func (h *wabas) syncTemplates(ctx context.Context, who httpx.Principal, in *http
 }
 
 type numberBody struct {
-	ID            waba.NumberID `json:"id"`
-	WABAID        waba.ID       `json:"waba_id" doc:"Our id of its account"`
-	PhoneNumberID string        `json:"phone_number_id" doc:"Meta's id"`
-	Display       string        `json:"display_phone_number"`
-	VerifiedName  string        `json:"verified_name"`
-	Quality       string        `json:"quality_rating"`
-	Throughput    string        `json:"throughput_level"`
-	RatePerSecond int           `json:"rate_per_second" doc:"Messages a second that Meta takes from it"`
-	Status        string        `json:"status"`
-	CreatedAt     time.Time     `json:"created_at"`
+	ID            waba.NumberID   `json:"id"`
+	WABAID        waba.ID         `json:"waba_id" doc:"Our id of its account"`
+	PhoneNumberID string          `json:"phone_number_id" doc:"Meta's id"`
+	Display       string          `json:"display_phone_number"`
+	VerifiedName  string          `json:"verified_name"`
+	Quality       string          `json:"quality_rating"`
+	Throughput    string          `json:"throughput_level"`
+	RatePerSecond int             `json:"rate_per_second" doc:"Messages a second that Meta takes from it"`
+	RateSource    waba.RateSource `json:"rate_source" enum:"ASSUMED,THROUGHPUT_LEVEL,COEXISTENCE" doc:"From what the rate was concluded"`
+	Status        string          `json:"status"`
+	CreatedAt     time.Time       `json:"created_at"`
 }
 
 func newNumberBody(n waba.Number) numberBody {
 	return numberBody{
 		ID: n.ID, WABAID: n.WABA, PhoneNumberID: n.MetaID, Display: n.Display, VerifiedName: n.VerifiedName,
-		Quality: n.Quality, Throughput: n.Throughput, RatePerSecond: n.RatePerSecond, Status: n.Status, CreatedAt: n.CreatedAt,
+		Quality: n.Quality, Throughput: n.Throughput, RatePerSecond: n.RatePerSecond, RateSource: n.RateSource, Status: n.Status, CreatedAt: n.CreatedAt,
 	}
 }
 
@@ -174,25 +175,13 @@ func (h *wabas) connectNumber(ctx context.Context, who httpx.Principal, in *conn
 	if i < 0 {
 		return nil, errs.InvalidField("sender_number.not_in_account", "/phone_number_id", "Meta does not list this number for the account")
 	}
-	n, err := h.store.ConnectSenderNumber(ctx, who.Vendor, newNumber(w, all[i]))
+	n := all[i].Sender(w)
+	n.ID = id.New[waba.NumberID]()
+	n, err = h.store.ConnectSenderNumber(ctx, who.Vendor, n)
 	if err != nil {
 		return nil, err
 	}
 	return httpx.OK(newNumberBody(n)), nil
-}
-
-func newNumber(w waba.ID, at meta.PhoneNumber) waba.Number {
-	n := waba.Number{
-		ID: id.New[waba.NumberID](), WABA: w, MetaID: at.ID, Display: at.Display, VerifiedName: at.VerifiedName,
-		Quality: at.Quality, Throughput: at.Throughput.Level, Status: at.Status,
-		RatePerSecond: waba.RateFor(at.Throughput.Level, at.OnBizApp),
-	}
-	for field, missing := range map[*string]string{&n.Quality: "UNKNOWN", &n.Throughput: "STANDARD", &n.Status: "CONNECTED"} {
-		if *field == "" {
-			*field = missing
-		}
-	}
-	return n
 }
 
 func (h *wabas) listNumbers(ctx context.Context, who httpx.Principal, _ *httpx.None) (*httpx.Reply[httpx.List[numberBody]], error) {

@@ -214,12 +214,16 @@ func (w *world) newBusiness() business {
 	return b
 }
 
-// sim posts to the simulator's own interface.
+// sim posts to the simulator's own interface; "PUT path" puts.
 func (w *world) sim(path, body string, out any) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.graph+"/_sim/"+path, strings.NewReader(body))
+	method := http.MethodPost
+	if rest, put := strings.CutPrefix(path, "PUT "); put {
+		method, path = http.MethodPut, rest
+	}
+	r, err := http.NewRequestWithContext(ctx, method, w.graph+"/_sim/"+path, strings.NewReader(body))
 	require.NoError(w.t, err)
 	resp, err := http.DefaultClient.Do(r)
 	require.NoError(w.t, err)

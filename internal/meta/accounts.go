@@ -1,10 +1,12 @@
 package meta
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/url"
 
+	"github.com/kloyst/kloyst-core/internal/domain/waba"
 	"github.com/kloyst/kloyst-core/internal/errs"
 )
 
@@ -16,6 +18,9 @@ type WABA struct {
 	TimezoneID   string `json:"timezone_id"`
 	Country      string `json:"country"`
 	ReviewStatus string `json:"account_review_status"`
+	Owner        struct {
+		ID string `json:"id"`
+	} `json:"owner_business_info"` // the business portfolio; may be missing
 }
 
 // PhoneNumber is what Meta says about a sender number.
@@ -30,7 +35,22 @@ type PhoneNumber struct {
 	Throughput   struct {
 		Level string `json:"level"`
 	} `json:"throughput"`
+	MessagingLimit string `json:"whatsapp_business_manager_messaging_limit"` // TIER_250 …: of the whole portfolio
 }
+
+// Sender is the number as a sender of one of our accounts, with the rate Meta gives it.
+// It has no id of ours.
+func (n PhoneNumber) Sender(of waba.ID) waba.Number {
+	return waba.Number{
+		WABA: of, MetaID: n.ID, Display: n.Display, VerifiedName: n.VerifiedName,
+		Quality: cmp.Or(n.Quality, "UNKNOWN"), Throughput: cmp.Or(n.Throughput.Level, "STANDARD"), Status: cmp.Or(n.Status, "CONNECTED"),
+		RatePerSecond: waba.RateFor(n.Throughput.Level, n.OnBizApp), RateSource: waba.RateSourceFor(n.Throughput.Level, n.OnBizApp),
+		Tier: n.MessagingLimit,
+	}
+}
+
+// Portfolio is Meta's id of the business whose messaging limit the account shares.
+func (w WABA) Portfolio() string { return cmp.Or(w.Owner.ID, waba.ForAccount(w.ID)) }
 
 // Template is one template as Meta prints it. Components stay as they come.
 type Template struct {
@@ -52,21 +72,21 @@ const pageSize = "100"
 const maxPages = 200
 
 // WABA reads an account. It is also the test that a token may see it.
-func (c *Client) WABA(ctx context.Context, token, waba string) (WABA, error) {
-	path, err := segment(waba)
+func (c *Client) WABA(ctx context.Context, token, account string) (WABA, error) {
+	path, err := segment(account)
 	if err != nil {
 		return WABA{}, err
 	}
 	var out WABA
-	err = c.get(ctx, token, path, url.Values{"fields": {"id,name,currency,timezone_id,country,account_review_status"}}, &out)
+	err = c.get(ctx, token, path, url.Values{"fields": {"id,name,currency,timezone_id,country,account_review_status,owner_business_info"}}, &out)
 	return out, err
 }
 
-const numberFields = "id,display_phone_number,verified_name,quality_rating,status,platform_type,throughput,is_on_biz_app"
+const numberFields = "id,display_phone_number,verified_name,quality_rating,status,platform_type,throughput,is_on_biz_app,whatsapp_business_manager_messaging_limit"
 
 // PhoneNumbers reads every number of an account.
-func (c *Client) PhoneNumbers(ctx context.Context, token, waba string) ([]PhoneNumber, error) {
-	path, err := segment(waba)
+func (c *Client) PhoneNumbers(ctx context.Context, token, account string) ([]PhoneNumber, error) {
+	path, err := segment(account)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +105,8 @@ func (c *Client) PhoneNumber(ctx context.Context, token, phoneNumberID string) (
 }
 
 // Templates reads every template of an account, in every language and status.
-func (c *Client) Templates(ctx context.Context, token, waba string) ([]Template, error) {
-	path, err := segment(waba)
+func (c *Client) Templates(ctx context.Context, token, account string) ([]Template, error) {
+	path, err := segment(account)
 	if err != nil {
 		return nil, err
 	}
@@ -95,8 +115,8 @@ func (c *Client) Templates(ctx context.Context, token, waba string) ([]Template,
 }
 
 // SubscribeApp asks Meta to send the account's webhooks to our app. Idempotent.
-func (c *Client) SubscribeApp(ctx context.Context, token, waba string) error {
-	path, err := segment(waba)
+func (c *Client) SubscribeApp(ctx context.Context, token, account string) error {
+	path, err := segment(account)
 	if err != nil {
 		return err
 	}

@@ -36,11 +36,13 @@ RETURNING message_id;
 
 -- name: SendJob
 SELECT c.status, c.category, c.parameters, t.name AS template_name, t.language, t.parameter_format, t.components,
-       n.phone_number_id, n.rate_per_second, w.token_ct, w.id AS waba_ref, v.default_region
+       n.phone_number_id, n.rate_per_second, w.token_ct, w.id AS waba_ref, v.default_region,
+       CASE WHEN p.daily_limit IS NOT NULL THEN p.portfolio_id ELSE '' END AS limited_portfolio
 FROM campaigns c
 JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
 JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
 JOIN wabas w ON w.vendor_id = n.vendor_id AND w.id = n.waba_ref
+LEFT JOIN portfolios p ON p.vendor_id = w.vendor_id AND p.portfolio_id = w.portfolio_id
 JOIN vendors v ON v.vendor_id = c.vendor_id
 WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id;
 

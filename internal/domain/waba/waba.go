@@ -41,6 +41,7 @@ type Account struct {
 	Name      string
 	Currency  string
 	Status    Status
+	Portfolio string    // Meta's id of the business portfolio, whose messaging limit it shares
 	SyncedAt  time.Time // of its templates; zero: never
 	CreatedAt time.Time
 }
@@ -55,9 +56,33 @@ type Number struct {
 	Quality       string // GREEN, YELLOW, RED, NA, UNKNOWN
 	Throughput    string // STANDARD, HIGH, NOT_APPLICABLE
 	RatePerSecond int    // messages a second that Meta takes from it
+	RateSource    RateSource
+	Tier          string // of its portfolio's messaging limit, when just read from Meta
 	Status        string
 	CreatedAt     time.Time
+	LearntAt      time.Time // when Meta was asked last; zero: never
 }
+
+// RateSource says from what a number's rate was concluded.
+type RateSource string
+
+// Where a rate comes from.
+const (
+	RateAssumed   RateSource = "ASSUMED"          // Meta said nothing that we know
+	RateLevel     RateSource = "THROUGHPUT_LEVEL" // of the number, at Meta
+	RateCoexisted RateSource = "COEXISTENCE"      // the number is in the WhatsApp Business app too
+)
+
+// Portfolio is the business at Meta that owns accounts: all their numbers share its
+// messaging limit.
+type Portfolio struct {
+	ID    string // Meta's; an account whose portfolio is not told stands for it
+	Tier  string // Meta's word for the limit, TIER_2K; "": not told
+	Limit int    // people outside a service window in 24 hours; 0: unlimited, or not known
+}
+
+// ForAccount is the portfolio of an account of which Meta does not say it.
+func ForAccount(metaID string) string { return "account/" + metaID }
 
 // What Meta takes from one number, in messages a second, inbound and outbound together.
 // Source: Meta, Cloud API throughput page, read 2026-09. A number that is also used in
@@ -79,4 +104,26 @@ func RateFor(throughput string, coexistence bool) int {
 	default:
 		return standardRate
 	}
+}
+
+// RateSourceFor tells from what RateFor concludes.
+func RateSourceFor(throughput string, coexistence bool) RateSource {
+	switch {
+	case coexistence:
+		return RateCoexisted
+	case throughput == "HIGH" || throughput == "STANDARD":
+		return RateLevel
+	default:
+		return RateAssumed
+	}
+}
+
+// TierLimit is how many people a messaging limit tier allows in 24 hours; 0 is unlimited.
+// known is false for a word we do not know. Source: Meta, messaging limits page, read
+// 2026-09; TIER_50 and TIER_1K are of the limits before October 2025.
+func TierLimit(tier string) (limit int, known bool) {
+	limit, known = map[string]int{
+		"TIER_50": 50, "TIER_250": 250, "TIER_1K": 1000, "TIER_2K": 2000, "TIER_10K": 10_000, "TIER_100K": 100_000, "TIER_UNLIMITED": 0,
+	}[tier]
+	return limit, known
 }
