@@ -33,7 +33,7 @@ type SendJob struct {
 	Campaign campaign.ID
 	Month    message.Month
 	Messages []message.ID // still to be sent, ascending
-	Kind     string // of the lane: CampaignLane or SingleLane
+	Kind     string       // of the lane: CampaignLane or SingleLane
 
 	Status         campaign.State
 	Category       string
