@@ -501,7 +501,7 @@ func TestRateCards(t *testing.T) {
 
 	// The application's role reads prices and writes none.
 	_, err = s.LoadRateCard(ctx, []pricing.Snapshot{{Currency: "EUR", From: "2026-01-01"}})
-	require.ErrorContains(t, err, "permission denied")
+	require.ErrorContains(t, err, "42501", "permission denied")
 }
 
 func TestQuotationStates_MatchTheColumns(t *testing.T) {

@@ -120,6 +120,7 @@ func classify(err error) error {
 		return err
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		err := refusal{pg}
 		switch {
 		case pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "55P03":
 			return errs.Wrap(errs.Unavailable, "store.contention", "the database asked to try again", err)
@@ -133,6 +134,24 @@ func classify(err error) error {
 	}
 	return errs.Wrap(errs.Unavailable, "store.unavailable", "cannot reach Postgres", err)
 }
+
+// refusal is an error of Postgres's that prints what was refused and where, but not its
+// message: that may quote a row, and with it a person.
+type refusal struct{ pg *pgconn.PgError }
+
+func (r refusal) Error() string {
+	text := "postgres " + r.pg.Code
+	for _, part := range []struct{ name, value string }{
+		{"table", r.pg.TableName}, {"column", r.pg.ColumnName}, {"constraint", r.pg.ConstraintName}, {"in", r.pg.Routine},
+	} {
+		if part.value != "" {
+			text += " " + part.name + " " + part.value
+		}
+	}
+	return text
+}
+
+func (r refusal) Unwrap() error { return r.pg }
 
 // orNotFound turns "no row" into the given sentinel.
 func orNotFound(err error, sentinel *errs.Error) error {
