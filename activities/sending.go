@@ -223,6 +223,12 @@ func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time
 			results[i].RetryAt, results[i].Wait = time.Now().Add(waits[i]), store.WaitPair
 			continue
 		}
+		// Ready before it is due: only the POST is left for then.
+		req, bad := r.request(m)
+		if bad != nil {
+			results[i].Status, results[i].Title, results[i].Class = message.Failed, errs.CodeOf(bad), string(meta.Request)
+			continue
+		}
 		var again time.Time
 		if err == nil {
 			again, err = r.slot(ctx, len(marked)-i)
@@ -231,7 +237,7 @@ func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time
 			results[i].RetryAt, results[i].Wait = later(again, now), store.WaitRate // nothing left this machine
 			continue
 		}
-		wg.Go(func() { r.postOne(ctx, m, &results[i]) })
+		wg.Go(func() { r.postOne(ctx, m, req, &results[i]) })
 	}
 	wg.Wait()
 	return results
@@ -245,12 +251,7 @@ func later(again, now time.Time) time.Time {
 	return now
 }
 
-func (r *sendRun) postOne(ctx context.Context, m store.Marked, out *store.SendResult) {
-	req, err := r.request(m)
-	if err != nil {
-		out.Status, out.Title, out.Class = message.Failed, errs.CodeOf(err), string(meta.Request)
-		return
-	}
+func (r *sendRun) postOne(ctx context.Context, m store.Marked, req meta.SendRequest, out *store.SendResult) {
 	// A POST that has begun is not torn off by a stopping worker: its answer is worth more.
 	sent, err := r.Meta.SendTemplate(context.WithoutCancel(ctx), r.token, r.job.PhoneNumberID, req)
 	if err == nil {
