@@ -46,7 +46,7 @@ func steadyFaults(seed uint64) []map[string]any {
 		rule(ruleSilent, 0.003, 1, map[string]any{"hang_ms": 4000, "no_webhook": true, "delivered_rate": 0}),
 		rule("time-out", 0.02, 1, map[string]any{"hang_ms": 4000}),
 		rule("reset after", 0.02, 1, map[string]any{"reset_after": true}),
-		rule("throttle", 0.03, 2, map[string]any{"error": 130429}),
+		rule("throttle", 0.005, 2, map[string]any{"error": 130429}), // few: each slows its number down for a while
 		rule("pair", 0.03, 1, map[string]any{"error": 131056}),
 		rule("slow", 0.1, 1, map[string]any{"latency_ms": 900}),
 	}
