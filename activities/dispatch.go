@@ -2,10 +2,12 @@ package activities
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/kloyst/kloyst-core/internal/breaker"
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/store"
@@ -14,7 +16,9 @@ import (
 // Dispatch holds what a campaign's workflow needs besides sending: prepare, freeze,
 // launch, cancel, close. Every step re-reads the campaign's row and is idempotent.
 type Dispatch struct {
-	Store *store.Store
+	Store   *store.Store
+	Breaker *breaker.Window // nil: no circuit breaker
+	Log     *slog.Logger    // nil: it says nothing
 }
 
 // freezePageRows is how many contacts one transaction freezes: short enough to hold no
@@ -35,16 +39,27 @@ type CampaignState struct {
 	Messages    int            `json:"messages"`
 	HaltReason  string         `json:"halt_reason,omitempty"`
 	Finished    bool           `json:"finished,omitempty"` // its books are closed
+
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // its end; zero: none
+	HaltUntil time.Time `json:"halt_until,omitzero"` // when a halted one goes on by itself; zero: not by time
+	RestsTill time.Time `json:"rests_till,omitzero"` // nothing is in flight, the next message is due then
 }
 
 // State reads where the campaign stands.
 func (a *Dispatch) State(ctx context.Context, in CampaignRef) (CampaignState, error) {
 	d, err := a.Store.DispatchState(ctx, in.Vendor, in.Campaign)
-	out := CampaignState{Status: d.Status, Frozen: d.Frozen, Messages: d.FrozenCount, HaltReason: d.HaltReason, Finished: d.Finished}
-	if d.ScheduledAt != nil {
-		out.ScheduledAt = *d.ScheduledAt
+	return CampaignState{
+		Status: d.Status, Frozen: d.Frozen, Messages: d.FrozenCount, HaltReason: d.HaltReason, Finished: d.Finished, ScheduledAt: orZeroTime(d.ScheduledAt),
+		ExpiresAt: orZeroTime(d.ExpiresAt), HaltUntil: orZeroTime(d.HaltUntil), RestsTill: orZeroTime(d.RestsTill),
+	}, toTemporal(err)
+}
+
+// orZeroTime is the zero time for none, which payloads leave out.
+func orZeroTime(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
 	}
-	return out, toTemporal(err)
+	return t.UTC()
 }
 
 // Freeze prepares the campaign and turns its whole audience into messages, page by page.
@@ -87,6 +102,19 @@ func (a *Dispatch) CancelRest(ctx context.Context, in CampaignRef) error {
 	return nil
 }
 
+// Overdue does what the campaign's clock asks for: it lets a halted one go on whose time
+// has come, and ends what has not left of one that is over.
+func (a *Dispatch) Overdue(ctx context.Context, in CampaignRef) (CampaignState, error) {
+	for done, pages := false, 0; !done; pages++ {
+		var err error
+		if _, done, err = a.Store.Overdue(ctx, in.Vendor, in.Campaign, time.Now(), freezePageRows); err != nil {
+			return CampaignState{}, toTemporal(err)
+		}
+		activity.RecordHeartbeat(ctx, pages)
+	}
+	return a.State(ctx, in)
+}
+
 // Finish closes the books if nothing is left to send or settle; it tells whether it did.
 func (a *Dispatch) Finish(ctx context.Context, in CampaignRef) (bool, error) {
 	done, err := a.Store.FinishCampaign(ctx, in.Vendor, in.Campaign)
@@ -101,12 +129,29 @@ type SettleInput struct {
 // settlePages bounds one activity; the workflow calls again while more is waiting.
 const settlePages = 50
 
-// Settle works off what webhooks enqueued for the vendor; it tells whether more waits.
+// Settle works off what webhooks enqueued for the vendor, halts what has to stop for it,
+// and lets campaigns go on that waited for money; it tells whether more waits.
 func (a *Dispatch) Settle(ctx context.Context, in SettleInput) (bool, error) {
+	if _, err := a.Store.ResumeHalted(ctx, in.Vendor, "", campaign.ByWallet); err != nil {
+		return false, toTemporal(err)
+	}
 	for page := range settlePages {
-		more, err := a.Store.Settle(ctx, in.Vendor)
-		if err != nil || !more {
+		done, err := a.Store.Settle(ctx, in.Vendor, judgeFallen)
+		if err != nil {
 			return false, toTemporal(err)
+		}
+		for c, failed := range done.Failed {
+			if stop, open := (watcher{a.Breaker, a.Log}).see(ctx, in.Vendor, c, breaker.Batch{Failed: failed}); open {
+				done.Stops[c] = stop
+			}
+		}
+		for c, stop := range done.Stops {
+			if _, err := a.Store.HaltCampaigns(ctx, in.Vendor, c, stop); err != nil {
+				return false, toTemporal(err)
+			}
+		}
+		if !done.More {
+			return false, nil
 		}
 		activity.RecordHeartbeat(ctx, page)
 	}

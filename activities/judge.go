@@ -6,15 +6,15 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/failure"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
+	"github.com/kloyst/kloyst-core/internal/domain/template"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/errs"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/store"
 )
-
-// maxAttempts bounds the tries of a message that Meta answers with a transient error.
-const maxAttempts = 5
 
 // haltOr halts the campaign when its template or token cannot be used at all: no retry
 // helps before a person does. Its messages go back to the outbox.
@@ -33,8 +33,9 @@ func (a *Sending) haltOr(ctx context.Context, v vendor.ID, job store.SendJob, er
 	return toTemporal(a.Store.EndSend(ctx, v, job))
 }
 
-// judge turns a failed POST into a result, by class alone.
-func (r *sendRun) judge(err error, attempt int16, now time.Time, out *store.SendResult) {
+// judge turns a failed POST into a result: what Meta answered says the class, the rules of
+// failures say what follows, and here it is only carried out.
+func (r *sendRun) judge(err error, m store.Marked, now time.Time, out *store.SendResult) {
 	refusal, ok := errors.AsType[*meta.Error](err)
 	switch {
 	case !ok && errors.Is(err, meta.ErrNotSent):
@@ -45,26 +46,45 @@ func (r *sendRun) judge(err error, attempt int16, now time.Time, out *store.Send
 		return
 	}
 	out.Code, out.Title, out.Details, out.Class = refusal.Code, refusal.Title, refusal.Details, string(refusal.Class)
-	switch refusal.Class {
-	case meta.Number, meta.Pair, meta.App:
-		out.RetryAt = now.Add(jitter(max(refusal.RetryAfter, 2*time.Second)))
-	case meta.Hold, meta.Campaign, meta.Account, meta.Token:
-		out.RetryAt = now // not this message's fault: it waits with the campaign
-		r.mu.Lock()
-		r.halt = "META_" + refusal.Name
-		r.mu.Unlock()
-	case meta.Retry:
+	verdict := failure.Judge(failure.Case{
+		Refusal: refusal.Refusal(), Attempt: int(m.Attempt), Waits: int(m.Waits),
+		Category: template.Category(r.job.Category), Country: m.Country, Now: now, Expires: orZeroTime(r.job.ExpiresAt), Roll: roll(),
+	})
+	out.RetryAt, out.Suppress = verdict.At, verdict.Suppress
+	if verdict.Action != failure.Forget {
 		out.Status = message.Failed
-		if attempt < maxAttempts {
-			// Twice as long each time, from two seconds.
-			out.RetryAt = now.Add(jitter(max(refusal.RetryAfter, time.Second<<attempt)))
-		}
-	case meta.Later, meta.Recipient, meta.Request:
-		out.Status = message.Failed
+	}
+	if verdict.Waited {
+		out.Waits++
+	}
+	if verdict.Halt != failure.OwnMessage {
+		r.stop(campaign.MetaStop(refusal.Class, verdict.Halt, refusal.Name, refusal.Remedy))
 	}
 }
 
-// jitter spreads d over [d, 1.5 d), so that what was refused together does not return together.
-func jitter(d time.Duration) time.Duration {
-	return d + rand.N(d/2+1) //nolint:gosec // spreading load needs no secrecy
+// stop asks for a halt when the batches under way are recorded. The first reason counts.
+func (r *sendRun) stop(why campaign.Stop) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.halt.Reason == "" {
+		r.halt = why
+	}
+}
+
+// roll spreads what was refused together, so that it does not return together.
+func roll() float64 {
+	return rand.Float64() //nolint:gosec // spreading load needs no secrecy
+}
+
+// jitter spreads d over [d, 1.5 d).
+func jitter(d time.Duration) time.Duration { return d + time.Duration(float64(d/2)*roll()) }
+
+// judgeFallen judges a message that failed after Meta had accepted it.
+func judgeFallen(f store.Fallen) store.Judgement {
+	e := meta.WebhookError(f.Code, f.Title, "")
+	v := failure.Judge(failure.Case{
+		Refusal: e.Refusal(), Accepted: true, Attempt: f.Attempt, Waits: f.Waits,
+		Category: f.Category, Country: f.Country, Now: time.Now(), Expires: f.Expires, Roll: roll(),
+	})
+	return store.Judgement{Verdict: v, Class: e.Class, Stop: campaign.MetaStop(e.Class, v.Halt, e.Name, e.Remedy)}
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/kloyst/kloyst-core/internal/breaker"
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
@@ -27,6 +28,7 @@ type Sending struct {
 	Keys    *crypt.Keys
 	Limiter *ratelimit.Limiter
 	Meta    *meta.Client
+	Breaker *breaker.Window // nil: no circuit breaker
 	Log     *slog.Logger
 
 	// UnknownGrace is how long an attempt without an answer waits for its webhook.
@@ -85,8 +87,8 @@ func (a *Sending) SendClaim(ctx context.Context, in SendClaimInput) (SendClaimRe
 	if err := run.all(ctx); err != nil && !errors.Is(err, store.ErrClaimGone) {
 		return run.result, toTemporal(err)
 	}
-	if run.halt != "" {
-		if err := a.Store.HaltCampaign(ctx, in.Vendor, job.Campaign, run.halt); err != nil {
+	if run.halt.Reason != "" {
+		if _, err := a.Store.HaltCampaigns(ctx, in.Vendor, job.Campaign, run.halt); err != nil {
 			return run.result, toTemporal(err)
 		}
 	}
@@ -121,13 +123,13 @@ type sendRun struct {
 
 	mu     sync.Mutex
 	result SendClaimResult
-	halt   string // why the campaign must stop
+	halt   campaign.Stop // why campaigns must stop; the zero value: they need not
 }
 
 func (r *sendRun) stopped() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.halt != ""
+	return r.halt.Reason != ""
 }
 
 // batch marks ids, posts what the mark returned at the run's due times, and records all.
@@ -150,6 +152,7 @@ func (r *sendRun) batch(ctx context.Context, ids []message.ID, step int) error {
 		return err
 	}
 	r.tally(results)
+	r.watch(keepCtx, results)
 	return nil
 }
 
@@ -218,7 +221,7 @@ func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time
 	waits, err := r.pairs(ctx, marked)
 	var wg sync.WaitGroup
 	for i, m := range marked {
-		results[i] = store.SendResult{ID: m.ID, Attempt: m.Attempt, Price: m.Price, Status: message.Sending}
+		results[i] = store.SendResult{ID: m.ID, Attempt: m.Attempt, Price: m.Price, Waits: m.Waits, Status: message.Sending}
 		if waits != nil && waits[i] > 0 {
 			results[i].RetryAt, results[i].Wait = time.Now().Add(waits[i]), store.WaitPair
 			continue
@@ -258,6 +261,6 @@ func (r *sendRun) postOne(ctx context.Context, m store.Marked, req meta.SendRequ
 		out.Status, out.Wamid = message.Sent, sent.Wamid
 		return
 	}
-	r.judge(err, m.Attempt, time.Now(), out)
+	r.judge(err, m, time.Now(), out)
 	r.slowed(ctx, out)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/template"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/waba"
@@ -33,6 +34,9 @@ type SyncResult struct {
 // Sync reads every template of the account from Meta and replaces our copies, and learns
 // what Meta lets its numbers do. Idempotent.
 // A token that Meta refuses marks the account, so that the vendor sees why nothing comes.
+// Campaigns whose template Meta no longer takes halt. Those that waited for the template go
+// on, and so do those that waited for the account, its token or its number, if something of
+// it was heard since: that Meta answered shows that the token is good.
 func (a *Templates) Sync(ctx context.Context, in WABARef) (SyncResult, error) {
 	metaID, sealed, err := a.Store.WABAToken(ctx, in.Vendor, in.WABA)
 	if err != nil {
@@ -72,6 +76,13 @@ func (a *Templates) Sync(ctx context.Context, in WABARef) (SyncResult, error) {
 		}
 	}
 	n, err := a.Store.ReplaceTemplates(ctx, in.Vendor, in.WABA, all)
+	if err != nil {
+		return SyncResult{}, toTemporal(err)
+	}
+	if _, err := a.Store.HaltUnusable(ctx, in.Vendor, in.WABA); err != nil {
+		return SyncResult{}, toTemporal(err)
+	}
+	_, err = a.Store.ResumeHalted(ctx, in.Vendor, in.WABA, campaign.ByTemplate, campaign.ByNumber, campaign.ByAccount, campaign.ByToken)
 	return SyncResult{Templates: n}, toTemporal(err)
 }
 

@@ -121,12 +121,15 @@ func scanCampaign(row pgx.Row) (campaign.Campaign, error) {
 		month                                          *int32
 		by                                             *vendor.UserID
 		scheduled, approved, frozen, started, finished *time.Time
+		until, expires                                 *time.Time
 	)
 	err := row.Scan(&c.ID, &c.Name, &c.State, &c.HaltReason, &c.Template, &c.SenderNumber, &c.Category, &c.Audience, &c.Parameters,
-		&scheduled, &c.TimeZone, &q, &month, &c.Frozen, &c.Version, &by, &c.CreatedAt, &approved, &frozen, &started, &finished)
+		&scheduled, &c.TimeZone, &q, &month, &c.Frozen, &c.Version, &by, &c.CreatedAt, &approved, &frozen, &started, &finished,
+		&c.HaltRemedy, &until, &expires)
 	c.Quotation, c.Month, c.CreatedBy = orZero(q), orZero(month), orZero(by)
 	c.ScheduledAt, c.ApprovedAt, c.FrozenAt = utc(scheduled), utc(approved), utc(frozen)
 	c.StartedAt, c.FinishedAt, c.CreatedAt = utc(started), utc(finished), c.CreatedAt.UTC()
+	c.HaltUntil, c.ExpiresAt = utc(until), utc(expires)
 	return c, err
 }
 
@@ -283,7 +286,8 @@ type Approval struct {
 //
 // Errors: campaign.not_found, campaign.wrong_state, quotation.not_found,
 // quotation.other_campaign, quotation.not_standing, quotation.expired,
-// wallet.insufficient_funds.
+// wallet.insufficient_funds, template.not_approved, template.unsupported,
+// campaign.bad_parameters.
 func (s *Store) ApproveCampaign(ctx context.Context, v vendor.ID, a Approval, once Once[campaign.Campaign]) (campaign.Campaign, error) {
 	return inTxOnce(ctx, s, v, once, func(tx pgx.Tx) (campaign.Campaign, error) {
 		row, err := s.campaignTx(ctx, tx, v, a.Campaign, "CampaignLock")
@@ -321,8 +325,30 @@ func (s *Store) ApproveCampaign(ctx context.Context, v vendor.ID, a Approval, on
 		if row, err = s.moveCampaign(ctx, tx, v, row, next); err != nil {
 			return row, err
 		}
+		if err := s.freezeTemplate(ctx, tx, v, row); err != nil {
+			return row, err
+		}
 		return row, s.enqueue(ctx, tx, v, "campaign.approved", string(a.Campaign))
 	})
+}
+
+// freezeTemplate copies the template onto the campaign, if it can still be sent with the
+// campaign's parameters: a sync may have changed it since the campaign was written.
+func (s *Store) freezeTemplate(ctx context.Context, tx pgx.Tx, v vendor.ID, row campaign.Campaign) error {
+	t := template.Template{ID: row.Template}
+	err := tx.QueryRow(ctx, s.sql("CampaignFreezeTemplate"), pgx.StrictNamedArgs{"vendor_id": v, "id": row.ID}).Scan(
+		&t.Name, &t.Language, &t.Category, &t.Status, &t.Format, &t.Components)
+	switch {
+	case err != nil:
+		return orNotFound(err, template.ErrNotFound)
+	case t.Status != template.Approved:
+		return template.ErrNotApproved
+	}
+	spec, err := template.Parse(t)
+	if err != nil {
+		return err
+	}
+	return row.Parameters.Cover(spec.Variables())
 }
 
 // PauseCampaign stops a running campaign: no message is marked after it returns, and its

@@ -23,6 +23,10 @@ type DispatchState struct {
 	HaltReason  string
 	Version     int
 	Finished    bool // its books are closed
+
+	ExpiresAt *time.Time // its end
+	HaltUntil *time.Time // when a halted one goes on by itself
+	RestsTill *time.Time // nothing is in flight, and the next message is due then
 }
 
 // DispatchState returns the campaign's row as its workflow needs it.
@@ -35,8 +39,11 @@ func (s *Store) DispatchState(ctx context.Context, v vendor.ID, c campaign.ID) (
 	)
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, s.sql("DispatchState"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(
-			&d.Status, &d.ScheduledAt, &frozenAt, &d.FrozenCount, &d.HaltReason, &d.Version, &d.Finished)
-		return orNotFound(err, campaign.ErrNotFound)
+			&d.Status, &d.ScheduledAt, &frozenAt, &d.FrozenCount, &d.HaltReason, &d.Version, &d.Finished, &d.ExpiresAt, &d.HaltUntil)
+		if err != nil || d.Status != campaign.Running {
+			return orNotFound(err, campaign.ErrNotFound)
+		}
+		return tx.QueryRow(ctx, s.sql("CampaignRests"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(&d.RestsTill)
 	})
 	d.Frozen = frozenAt != nil
 	return d, err
@@ -149,10 +156,6 @@ func texts[T ~string](in []T) []string {
 	return out
 }
 
-// haltAudienceGrew is told when more people, or people of other countries, are in the
-// audience than the quotation counted: nothing is sent before the vendor decides.
-const haltAudienceGrew = "AUDIENCE_GREW"
-
 // LaunchCampaign opens the lanes of a frozen campaign, or halts it when what was frozen
 // goes beyond the quotation. A repeat changes nothing.
 //
@@ -175,7 +178,7 @@ func (s *Store) LaunchCampaign(ctx context.Context, v vendor.ID, c campaign.ID) 
 		}
 		event, reason := campaign.Launch, (*string)(nil)
 		if beyond > 0 {
-			event, reason = campaign.Halt, new(haltAudienceGrew)
+			event, reason = campaign.Halt, new(campaign.HaltAudienceGrew)
 		}
 		if state, err = campaign.Next(row.Status, event); err != nil {
 			return err
@@ -208,30 +211,6 @@ func (s *Store) pauseLanes(ctx context.Context, tx pgx.Tx, v vendor.ID, c campai
 		return nil
 	}
 	return s.enqueue(ctx, tx, v, "campaign.changed", string(c))
-}
-
-// HaltCampaign stops a running campaign for a reason that a person must see to. In any
-// other state it changes nothing.
-func (s *Store) HaltCampaign(ctx context.Context, v vendor.ID, c campaign.ID, reason string) error {
-	return s.inTx(ctx, v, func(tx pgx.Tx) error {
-		row, err := s.lockDispatch(ctx, tx, v, c)
-		if err != nil || row.Status != campaign.Running {
-			return err
-		}
-		next, err := campaign.Next(row.Status, campaign.Halt)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, s.sql("DispatchLaunch"), pgx.StrictNamedArgs{
-			"vendor_id": v, "campaign_id": c, "status": next, "halt_reason": reason,
-		}); err != nil {
-			return err
-		}
-		if err := s.pauseLanes(ctx, tx, v, c, true); err != nil {
-			return err
-		}
-		return s.enqueue(ctx, tx, v, "campaign.changed", string(c))
-	})
 }
 
 // CancelPage ends up to rows messages of a cancelled campaign that nobody has claimed.

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/failure"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
 	"github.com/kloyst/kloyst-core/internal/domain/wallet"
@@ -157,10 +159,22 @@ func ref(job store.SendJob, m store.Marked) message.Ref {
 
 func (c campaigner) settle(t *testing.T) {
 	t.Helper()
-	for more := true; more; {
-		var err error
-		more, err = c.Settle(t.Context(), c.v)
+	c.settleBy(t, func(store.Fallen) store.Judgement {
+		return store.Judgement{Verdict: failure.Verdict{Action: failure.Final}, Class: failure.Recipient}
+	})
+}
+
+// settleBy settles with a rule of the test's, and returns what has to halt.
+func (c campaigner) settleBy(t *testing.T, judge store.Judge) map[campaign.ID]campaign.Stop {
+	t.Helper()
+	stops := map[campaign.ID]campaign.Stop{}
+	for {
+		done, err := c.Settle(t.Context(), c.v, judge)
 		require.NoError(t, err)
+		maps.Copy(stops, done.Stops)
+		if !done.More {
+			return stops
+		}
 	}
 }
 

@@ -47,6 +47,7 @@ type SendJob struct {
 	TokenCT        []byte
 	WabaRef        string
 	Region         string
+	ExpiresAt      *time.Time // no message leaves from then on; nil: no end
 
 	// LimitedPortfolio is whose messaging limit the messages count against; "": unlimited.
 	LimitedPortfolio string
@@ -78,6 +79,8 @@ type Marked struct {
 	NameCT     []byte
 	Attributes map[string]string
 	Price      money.Micros
+	Country    string
+	Waits      int16 // how many earlier attempts were put off for long
 }
 
 // SendResult is what became of one marked message.
@@ -96,6 +99,10 @@ type SendResult struct {
 	Class   string    // cause class, for the dead letters
 	RetryAt time.Time // zero: final
 	Wait    Wait      // with RetryAt: what it waits for
+	Waits   int16     // as Marked.Waits, and one more if this attempt is put off for long
+
+	// Suppress: the person gets no marketing from the vendor any more.
+	Suppress bool
 }
 
 // BeginSend takes the next lease of a claim, kept for keep, and turns what an earlier
@@ -139,7 +146,7 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 		}
 		if err := tx.QueryRow(ctx, s.sql("SendJob"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": job.Campaign}).Scan(
 			&job.Status, &job.Category, &job.Parameters, &job.TemplateName, &job.Language, &job.ParameterStyle, &job.Components,
-			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region, &job.LimitedPortfolio); err != nil || len(told) == 0 {
+			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region, &job.LimitedPortfolio, &job.ExpiresAt); err != nil || len(told) == 0 {
 			return err
 		}
 		return s.enqueue(ctx, tx, v, "settlement.due", string(v))
@@ -164,7 +171,8 @@ func (s *Store) settleTold(ctx context.Context, tx pgx.Tx, v vendor.ID, job Send
 
 // MarkSending moves ids to SENDING with a new attempt each and returns those that
 // were: nothing while the campaign is not running, none that is suppressed, none
-// that has an attempt under way. suppressed counts those that ended here. Those whom the
+// that has an attempt under way. suppressed counts those that ended here, because their
+// recipient is suppressed or because the campaign's time is over. Those whom the
 // portfolio's messaging limit has no room for go back to their lane until it has.
 //
 // Errors: claim.gone when a newer lease exists.
@@ -195,7 +203,7 @@ func (s *Store) mark(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, i
 			attributes    []byte
 			stopped, sent bool
 		)
-		if err := rows.Scan(&m.ID, &m.Contact, &m.MobileCT, &m.NameCT, &attributes, &m.Price, &m.Attempt, &stopped, &sent, &m.Recipient); err != nil {
+		if err := rows.Scan(&m.ID, &m.Contact, &m.MobileCT, &m.NameCT, &attributes, &m.Price, &m.Country, &m.Attempt, &m.Waits, &stopped, &sent, &m.Recipient); err != nil {
 			return nil, 0, err
 		}
 		if len(attributes) > 0 {
@@ -237,16 +245,31 @@ type Recording struct {
 	Step  int           // numbers the calls of one lease from zero: it makes the capture's reference
 	Keep  time.Duration // for how long the claim is kept from now on
 	Grace time.Duration // for how long an unknown outcome may still be told by Meta
+
+	uncovered bool // the hold is known not to cover what was sent
 }
 
 // RecordSends writes what became of marked messages and captures the price of those
-// sent, in one transaction. results are sorted by message; each message once.
+// sent, in one transaction. A price that the campaign's hold does not cover is the
+// platform's loss. results are sorted by message; each message once.
 func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, results []SendResult, how Recording) error {
 	batch := newRecordBatch(results)
 	batch.grace = how.Grace
+	err := s.record(ctx, v, job, batch, how)
+	if errors.Is(err, wallet.ErrHoldExhausted) {
+		how.uncovered = true // it has left: that must be recorded, whoever pays
+		err = s.record(ctx, v, job, batch, how)
+	}
+	return err
+}
+
+func (s *Store) record(ctx context.Context, v vendor.ID, job SendJob, batch recordBatch, how Recording) error {
 	return s.inTx(ctx, v, func(tx pgx.Tx) error {
-		captured, err := s.recordAnswers(ctx, tx, v, job, batch)
+		captured, fallen, err := s.recordAnswers(ctx, tx, v, job, batch)
 		if err != nil {
+			return err
+		}
+		if err := s.suppress(ctx, tx, v, job.Month, batch.stopped); err != nil {
 			return err
 		}
 		if err := s.recordLeftovers(ctx, tx, v, job, batch); err != nil {
@@ -261,10 +284,8 @@ func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, resul
 		if err := s.requeue(ctx, tx, v, job, batch.back); err != nil {
 			return err
 		}
-		if captured > 0 {
-			if _, err := s.postTx(ctx, tx, v, wallet.Capture(string(job.Campaign), captureReference(job, how.Step), captured)); err != nil {
-				return err
-			}
+		if _, err := s.postTx(ctx, tx, v, capture(job, how, captured)); err != nil {
+			return err
 		}
 		leased, err := s.progress(ctx, tx, v, job, doneRows{batch.allIDs, how.Keep})
 		if err != nil {
@@ -274,6 +295,9 @@ func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, resul
 			if err := s.settleLate(ctx, tx, v, job, batch); err != nil {
 				return err
 			}
+		}
+		if fallen {
+			rung = vendorSet{v: true} // a recording is one vendor's
 		}
 		if err := s.ringSettlement(ctx, tx, rung); err != nil {
 			return err
@@ -295,6 +319,27 @@ func (s *Store) settleLate(ctx context.Context, tx pgx.Tx, v vendor.ID, job Send
 	return s.ringWhenDrained(ctx, tx, v, job.Campaign)
 }
 
+// capture earns what was sent: from the hold, or at the platform's loss if that is known
+// not to cover it.
+func capture(job SendJob, how Recording, amount money.Micros) wallet.Posting {
+	ref := captureReference(job, how.Step)
+	if how.uncovered {
+		return wallet.Loss(string(job.Campaign), "loss/"+ref, amount)
+	}
+	return wallet.Capture(string(job.Campaign), ref, amount)
+}
+
+// suppress keeps marketing from the recipients of these messages from now on.
+func (s *Store) suppress(ctx context.Context, tx pgx.Tx, v vendor.ID, month message.Month, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, s.sql("SuppressRecipients"), pgx.StrictNamedArgs{
+		"vendor_id": v, "month": month, "message_ids": ids, "reason": "USER_STOPPED_MARKETING", "source": "META",
+	})
+	return err
+}
+
 func captureReference(job SendJob, step int) string {
 	return "capture/" + string(job.Claim) + "/" + itoa(int(job.Lease)) + "/" + itoa(step)
 }
@@ -305,6 +350,7 @@ type recordBatch struct {
 	unknown []SendResult
 	dead    []SendResult
 	forget  []SendResult
+	stopped []int64 // of people who want no marketing any more
 	allIDs  []int64
 	back    dueRows
 	wamids  map[string]SendResult
@@ -317,6 +363,9 @@ func newRecordBatch(results []SendResult) recordBatch {
 		b.allIDs = append(b.allIDs, int64(r.ID))
 		if !r.RetryAt.IsZero() {
 			b.back.add(r.ID, r.RetryAt, r.Wait)
+		}
+		if r.Suppress {
+			b.stopped = append(b.stopped, int64(r.ID))
 		}
 		if r.Status == message.Sending {
 			b.forget = append(b.forget, r)
@@ -335,26 +384,28 @@ func newRecordBatch(results []SendResult) recordBatch {
 	return b
 }
 
-func (s *Store) recordAnswers(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch) (money.Micros, error) {
+// recordAnswers returns what is to be captured, and whether some that Meta accepted have
+// failed already.
+func (s *Store) recordAnswers(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch) (captured money.Micros, fallen bool, err error) {
 	if len(b.answers) == 0 {
-		return 0, nil
+		return 0, false, nil
 	}
 	n := len(b.answers)
 	ids, attempts, statuses := make([]int64, n), make([]int16, n), make([]string, n)
 	wamids, titles, details := make([]*string, n), make([]*string, n), make([]*string, n)
-	codes, retries, prices := make([]*int32, n), make([]*time.Time, n), make([]int64, n)
+	codes, retries, prices, waits := make([]*int32, n), make([]*time.Time, n), make([]int64, n), make([]int16, n)
 	for i, r := range b.answers {
 		ids[i], attempts[i], statuses[i], prices[i] = int64(r.ID), r.Attempt, string(r.Status), int64(r.Price)
+		waits[i] = r.Waits
 		wamids[i], titles[i], details[i] = orNull(r.Wamid), orNull(r.Title), orNull(r.Details)
 		codes[i] = codeOrNull(r.Code)
 		if !r.RetryAt.IsZero() {
 			retries[i] = &r.RetryAt
 		}
 	}
-	var captured money.Micros
-	err := tx.QueryRow(ctx, s.sql("SendRecord"), string(v), int32(job.Month), ids, attempts, statuses, wamids,
-		codes, titles, details, retries, prices).Scan(&captured)
-	return captured, err
+	err = tx.QueryRow(ctx, s.sql("SendRecord"), string(v), int32(job.Month), ids, attempts, statuses, wamids,
+		codes, titles, details, retries, prices, waits).Scan(&captured, &fallen)
+	return captured, fallen, err
 }
 
 func (s *Store) recordLeftovers(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, b recordBatch) error {
@@ -588,14 +639,26 @@ func (s *Store) returnUnended(ctx context.Context, tx pgx.Tx, v vendor.ID, job S
 	return s.requeue(ctx, tx, v, job, due)
 }
 
-// ringWhenDrained emits the one event that ends a campaign, when nothing of it is left.
+// longRest is from when on it is worth telling that all a campaign has left is waiting.
+const longRest = 2 * time.Minute
+
+// ringWhenDrained emits the one event that ends a campaign, when nothing of it is left; or
+// tells its workflow that all that is left waits, and until when is to be read.
 func (s *Store) ringWhenDrained(ctx context.Context, tx pgx.Tx, v vendor.ID, c campaign.ID) error {
 	var drained bool
 	err := tx.QueryRow(ctx, s.sql("CampaignDrained"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(&drained)
-	if err != nil || !drained {
+	if err != nil {
 		return err
 	}
-	return s.enqueue(ctx, tx, v, "campaign.drained", string(c))
+	if drained {
+		return s.enqueue(ctx, tx, v, "campaign.drained", string(c))
+	}
+	var rests *time.Time
+	err = tx.QueryRow(ctx, s.sql("CampaignRests"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(&rests)
+	if err != nil || rests == nil || time.Until(*rests) < longRest {
+		return err
+	}
+	return s.enqueue(ctx, tx, v, "campaign.changed", string(c))
 }
 
 // StatusUpdate is what one webhook status says of one attempt. Times that are zero are

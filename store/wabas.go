@@ -39,11 +39,19 @@ func (s *Store) ConnectWABA(ctx context.Context, v vendor.ID, a waba.Account, se
 		if violates(err, "wabas_waba_id_key") {
 			return waba.ErrTaken
 		}
-		if err != nil || a.Portfolio == "" {
+		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, s.sql("PortfolioEnsure"), pgx.StrictNamedArgs{"vendor_id": v, "portfolio_id": a.Portfolio})
-		return err
+		if a.Portfolio != "" {
+			if _, err := tx.Exec(ctx, s.sql("PortfolioEnsure"), pgx.StrictNamedArgs{"vendor_id": v, "portfolio_id": a.Portfolio}); err != nil {
+				return err
+			}
+		}
+		if was == "" {
+			return nil
+		}
+		// With a new token what was halted for the old one may go on: the sync tries it.
+		return s.enqueue(ctx, tx, v, "waba.template_sync", string(a.ID))
 	})
 	return a, err
 }

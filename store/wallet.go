@@ -38,7 +38,7 @@ func (s *Store) walletTx(ctx context.Context, tx pgx.Tx, v vendor.ID) (Wallet, e
 }
 
 // TopUp adds a payment to the vendor's wallet and returns whether it was new: the same
-// reference again changes nothing. currency must be the wallet's.
+// reference again changes nothing. Campaigns that were halted for want of money go on. currency must be the wallet's.
 //
 // Errors: wallet.not_found, wallet.wrong_currency, wallet.bad_posting,
 // wallet.reference_reused.
@@ -54,8 +54,14 @@ func (s *Store) TopUp(ctx context.Context, v vendor.ID, currency money.Currency,
 		if p.Kind != wallet.KindTopUp && p.Kind != wallet.KindAdjust {
 			return wallet.ErrBadPosting
 		}
-		applied, err = s.postTx(ctx, tx, v, p)
-		return err
+		if applied, err = s.postTx(ctx, tx, v, p); err != nil || !applied {
+			return err
+		}
+		var waiting bool
+		if err := tx.QueryRow(ctx, s.sql("HaltWaitingForMoney"), pgx.StrictNamedArgs{"vendor_id": v}).Scan(&waiting); err != nil || !waiting {
+			return err
+		}
+		return s.enqueue(ctx, tx, v, "settlement.due", string(v))
 	})
 	return applied, err
 }
@@ -154,7 +160,7 @@ func (s *Store) ReconcileWallet(ctx context.Context, v vendor.ID) (Drift, error)
 }
 
 // CampaignMoney is what became of one campaign's money: Held = Captured + Released +
-// what is still held. Refunded came out of Captured; Loss the platform bore.
+// what is still held. What was captured and is held again does not count as captured. Refunded came out of Captured; Loss the platform bore.
 type CampaignMoney struct{ Held, Captured, Released, Refunded, Loss money.Micros }
 
 func (s *Store) campaignMoneyTx(ctx context.Context, tx pgx.Tx, v vendor.ID, c campaign.ID) (CampaignMoney, error) {
@@ -170,7 +176,9 @@ func (s *Store) campaignMoneyTx(ctx context.Context, tx pgx.Tx, v vendor.ID, c c
 		case wallet.KindHold:
 			m.Held = amount
 		case wallet.KindCapture:
-			m.Captured = amount
+			m.Captured += amount
+		case wallet.KindRestore: // held again: the message is sent once more
+			m.Captured -= amount
 		case wallet.KindRelease:
 			m.Released = amount
 		case wallet.KindRefund:

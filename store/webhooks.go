@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -23,6 +24,13 @@ type Intake struct {
 	BodiesCT []byte
 	Requests int
 	Statuses []StatusUpdate
+	News     []AccountNews
+}
+
+// AccountNews says that something of an account changed at Meta. What, is read there.
+type AccountNews struct {
+	WABA     string // Meta's id
+	Standing bool   // the account's own or a number's; else only its templates
 }
 
 // TakeIn makes webhooks durable: raw bodies, status merges, and what follows from
@@ -48,24 +56,28 @@ func (s *Store) TakeIn(ctx context.Context, in Intake) (unrouted int, err error)
 		if err := s.parkStatuses(ctx, tx, orphans); err != nil {
 			return err
 		}
-		rung, err := s.mergeStatuses(ctx, tx, known)
+		due, err := s.mergeStatuses(ctx, tx, known)
 		if err != nil {
 			return err
 		}
 		for _, u := range orphans { // their send may be recorded in this very moment
-			rung[u.Vendor] = true
+			due[u.Vendor] = true
 		}
-		if err := s.findParked(ctx, tx, known, rung); err != nil {
+		if err := s.findParked(ctx, tx, known, due); err != nil {
 			return err
 		}
-		return s.ringSettlement(ctx, tx, rung)
+		heard, err := s.hearNews(ctx, tx, in.News)
+		if err != nil {
+			return err
+		}
+		return s.ringAll(ctx, tx, due, heard)
 	})
 	return unrouted, err
 }
 
 // findParked has the settlement look when one of statuses tells which attempt a parked
 // status belongs to: it came before, and named the wamid only.
-func (s *Store) findParked(ctx context.Context, tx pgx.Tx, statuses []StatusUpdate, rung vendorSet) error {
+func (s *Store) findParked(ctx context.Context, tx pgx.Tx, statuses []StatusUpdate, due vendorSet) error {
 	if len(statuses) == 0 {
 		return nil
 	}
@@ -82,7 +94,60 @@ func (s *Store) findParked(ctx context.Context, tx pgx.Tx, statuses []StatusUpda
 		return err
 	}
 	for _, v := range parked {
-		rung[v] = true
+		due[v] = true
+	}
+	return nil
+}
+
+// hearNews notes when an account's standing was told of, and returns the accounts that are
+// to be looked at, by vendor.
+func (s *Store) hearNews(ctx context.Context, tx pgx.Tx, news []AccountNews) (map[vendor.ID][]string, error) {
+	heard := map[vendor.ID][]string{}
+	if len(news) == 0 {
+		return heard, nil
+	}
+	standing := map[string]bool{}
+	for _, n := range news {
+		standing[n.WABA] = standing[n.WABA] || n.Standing
+	}
+	ids, marks := make([]string, 0, len(standing)), make([]bool, 0, len(standing))
+	for w, mark := range standing {
+		ids, marks = append(ids, w), append(marks, mark)
+	}
+	rows, err := tx.Query(ctx, s.sql("AccountHear"), pgx.StrictNamedArgs{"waba_ids": ids, "standing": marks})
+	if err != nil {
+		return nil, err
+	}
+	var (
+		v       vendor.ID
+		account string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&v, &account}, func() error {
+		heard[v] = append(heard[v], account)
+		return nil
+	})
+	return heard, err
+}
+
+// ringAll enqueues everything that follows from one intake, vendor by vendor in one order:
+// each vendor's turn is a row that every producer locks.
+func (s *Store) ringAll(ctx context.Context, tx pgx.Tx, due vendorSet, heard map[vendor.ID][]string) error {
+	all := maps.Clone(due)
+	for v := range heard {
+		all[v] = true
+	}
+	for _, v := range sortedVendors(all) {
+		if due[v] {
+			if err := s.enqueue(ctx, tx, v, "settlement.due", string(v)); err != nil {
+				return err
+			}
+		}
+		slices.Sort(heard[v])
+		for _, account := range heard[v] {
+			if err := s.enqueue(ctx, tx, v, "waba.template_sync", account); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -90,17 +90,33 @@ func (c *campaignRun) step(ctx workflow.Context, summary string, act any) error 
 	if err := workflow.ExecuteActivity(summed(ctx, summary), act, c.ref).Get(ctx, &next); err != nil {
 		return err
 	}
-	changed := next.Status != c.state.Status || next.HaltReason != c.state.HaltReason
+	changed := next.Status != c.state.Status || next.HaltReason != c.state.HaltReason || !next.RestsTill.Equal(c.state.RestsTill)
 	c.state = next
 	if !changed {
 		return nil
 	}
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s** · %d messages %s", c.state.Status, c.state.Messages, c.state.HaltReason))
+	reason := c.waitReason(ctx)
+	details := fmt.Sprintf("**%s** · %d messages %s", c.state.Status, c.state.Messages, reason)
+	if reason == WaitRetryLater {
+		details += " until " + c.state.RestsTill.Format(time.RFC3339)
+	}
+	workflow.SetCurrentDetails(ctx, details)
 	updates := []temporal.SearchAttributeUpdate{JobStatusKey.ValueSet(string(c.state.Status)), WaitReasonKey.ValueUnset()}
-	if c.state.HaltReason != "" && c.state.Status == campaign.Halted {
-		updates[1] = WaitReasonKey.ValueSet(c.state.HaltReason)
+	if reason != "" {
+		updates[1] = WaitReasonKey.ValueSet(reason)
 	}
 	return workflow.UpsertTypedSearchAttributes(ctx, updates...)
+}
+
+// waitReason says why a campaign does not go on; "": it does.
+func (c *campaignRun) waitReason(ctx workflow.Context) string {
+	switch {
+	case c.state.Status == campaign.Halted:
+		return c.state.HaltReason
+	case c.state.Status == campaign.Running && c.state.RestsTill.After(workflow.Now(ctx).Add(time.Minute)):
+		return WaitRetryLater
+	}
+	return ""
 }
 
 // untilScheduled waits for the campaign's time, or for a change that makes it moot.
@@ -136,11 +152,45 @@ func (c *campaignRun) untilFinished(ctx workflow.Context) error {
 		if err := c.read(ctx); err != nil || finished || c.state.Finished || c.state.Status == campaign.Completed {
 			return err
 		}
-		c.bell.Receive(ctx, nil)
+		due := c.untilBell(ctx)
 		for c.bell.ReceiveAsync(nil) { // one look serves every ring so far
 		}
-		if err := c.read(ctx); err != nil {
+		next, summary := any(c.acts.State), "read the campaign"
+		if due || c.over(ctx) {
+			next, summary = c.acts.Overdue, "do what the clock asks for"
+		}
+		if err := c.step(ctx, summary, next); err != nil {
 			return err
 		}
 	}
+}
+
+// afterEnd is how often a campaign past its end is looked at: what was in flight then comes
+// back within minutes.
+const afterEnd = 5 * time.Minute
+
+// untilBell waits for a doorbell, or for what the campaign's clock says: its end, the end
+// of its halt, the next message. It tells whether it was the clock. A campaign without
+// either waits for the bell alone, as those of older releases did.
+func (c *campaignRun) untilBell(ctx workflow.Context) bool {
+	now, wait := workflow.Now(ctx), time.Duration(0)
+	for _, at := range []time.Time{c.state.ExpiresAt, c.state.HaltUntil, c.state.RestsTill} {
+		if left := at.Sub(now); !at.IsZero() && left > 0 && (wait == 0 || left < wait) {
+			wait = left
+		}
+	}
+	if c.over(ctx) {
+		wait = afterEnd
+	}
+	if wait == 0 {
+		c.bell.Receive(ctx, nil)
+		return false
+	}
+	rung, _ := c.bell.ReceiveWithTimeout(ctx, wait, nil)
+	return !rung
+}
+
+// over tells whether the campaign's end has come.
+func (c *campaignRun) over(ctx workflow.Context) bool {
+	return !c.state.ExpiresAt.IsZero() && !workflow.Now(ctx).Before(c.state.ExpiresAt)
 }

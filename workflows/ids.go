@@ -28,6 +28,10 @@ const (
 	SignalSync    = "sync" // the templates are to be read (again)
 )
 
+// WaitRetryLater is the wait reason of a running campaign all of whose messages left are
+// put off, by Meta's wish, for a time.
+const WaitRetryLater = "RETRY_LATER"
+
 // CampaignID is the workflow id of a campaign's CampaignDispatch.
 func CampaignID(v vendor.ID, c campaign.ID) string { return "campaign/" + string(v) + "/" + string(c) }
 

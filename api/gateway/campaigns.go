@@ -13,6 +13,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/template"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/waba"
+	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/store"
 )
 
@@ -44,6 +45,9 @@ type campaignBody struct {
 	Name           string                   `json:"name"`
 	Status         campaign.State           `json:"status" enum:"DRAFT,QUOTED,APPROVED,SCHEDULED,PREPARING,RUNNING,PAUSED,HALTED,COMPLETED,CANCELLED"`
 	HaltReason     string                   `json:"halt_reason,omitempty" doc:"Why it is HALTED"`
+	HaltRemedy     string                   `json:"halt_remedy,omitempty" doc:"What it means and what to do"`
+	HaltUntil      *time.Time               `json:"halt_until,omitempty" doc:"When it goes on by itself, if no event lets it before"`
+	ExpiresAt      *time.Time               `json:"expires_at,omitempty" doc:"What has not left by then does not"`
 	TemplateID     template.ID              `json:"template_id"`
 	SenderNumberID waba.NumberID            `json:"sender_number_id"`
 	Category       pricing.Category         `json:"category" doc:"What its messages are billed as"`
@@ -62,7 +66,8 @@ type campaignBody struct {
 
 func newCampaignBody(c campaign.Campaign) campaignBody {
 	b := campaignBody{
-		ID: c.ID, Name: c.Name, Status: c.State, HaltReason: c.HaltReason, TemplateID: c.Template, SenderNumberID: c.SenderNumber,
+		ID: c.ID, Name: c.Name, Status: c.State, HaltReason: c.HaltReason, HaltRemedy: c.HaltRemedy,
+		HaltUntil: optional(c.HaltUntil), ExpiresAt: optional(c.ExpiresAt), TemplateID: c.Template, SenderNumberID: c.SenderNumber,
 		Category: c.Category, Audience: newAudienceBody(c.Audience), Parameters: map[string]parameterBody{},
 		ScheduledAt: optional(c.ScheduledAt), TimeZone: c.TimeZone, QuotationID: quotation.ID(c.Quotation), CreatedBy: c.CreatedBy,
 		CreatedAt: c.CreatedAt, ApprovedAt: optional(c.ApprovedAt), FrozenAt: optional(c.FrozenAt),
@@ -263,19 +268,26 @@ type messageBody struct {
 	RefundedMicros money.Micros   `json:"refunded_micros"`
 	ErrorCode      int            `json:"error_code,omitempty" doc:"Meta's"`
 	ErrorTitle     string         `json:"error_title,omitempty"`
+	ErrorRemedy    string         `json:"error_remedy,omitempty" doc:"What the code means and what to do"`
 	CreatedAt      time.Time      `json:"created_at"`
 	SentAt         *time.Time     `json:"sent_at,omitempty"`
 	DeliveredAt    *time.Time     `json:"delivered_at,omitempty"`
 	ReadAt         *time.Time     `json:"read_at,omitempty"`
 	FailedAt       *time.Time     `json:"failed_at,omitempty"`
-	RetryAt        *time.Time     `json:"retry_at,omitempty" doc:"When it is tried again"`
+	RetryCount     int            `json:"retry_count" doc:"How often it was tried again"`
+	NextRetryAt    *time.Time     `json:"next_retry_at,omitempty" doc:"When it is tried again, at the earliest"`
 }
 
 func newMessageBody(m store.CampaignMessage) messageBody {
+	remedy := ""
+	if known, ok := meta.Lookup(m.ErrorCode, 0); ok && m.ErrorCode != 0 {
+		remedy = known.Remedy
+	}
 	return messageBody{
 		ID: m.ID, ContactID: m.Contact, Country: m.Country, Status: m.Status, Attempts: m.Attempts, Wamid: m.Wamid,
 		PriceMicros: m.Price, CapturedMicros: m.Captured, RefundedMicros: m.Refunded, ErrorCode: m.ErrorCode, ErrorTitle: m.ErrorTitle,
-		CreatedAt: m.CreatedAt.UTC(), SentAt: m.Sent, DeliveredAt: m.Delivered, ReadAt: m.Read, FailedAt: m.Failed, RetryAt: m.RetryAt,
+		CreatedAt: m.CreatedAt.UTC(), SentAt: m.Sent, DeliveredAt: m.Delivered, ReadAt: m.Read, FailedAt: m.Failed,
+		ErrorRemedy: remedy, RetryCount: max(m.Attempts-1, 0), NextRetryAt: m.RetryAt,
 	}
 }
 

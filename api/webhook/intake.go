@@ -27,9 +27,10 @@ type Intake struct {
 
 // taking is one callback that waits for its commit.
 type taking struct {
-	body     []byte
-	statuses []store.StatusUpdate
-	done     chan error
+	told
+
+	body []byte
+	done chan error
 }
 
 const (
@@ -56,8 +57,8 @@ func NewIntake(s *store.Store, ring *crypt.Ring, log *slog.Logger, reg prometheu
 }
 
 // Take returns when the callback is committed, or with the reason why not.
-func (in *Intake) Take(ctx context.Context, body []byte, statuses []store.StatusUpdate) error {
-	t := &taking{body: body, statuses: statuses, done: make(chan error, 1)}
+func (in *Intake) Take(ctx context.Context, body []byte, says told) error {
+	t := &taking{told: says, body: body, done: make(chan error, 1)}
 	select {
 	case in.queue <- t:
 	case <-ctx.Done():
@@ -115,26 +116,28 @@ func (in *Intake) commit(ctx context.Context, batch []*taking) {
 
 func (in *Intake) keep(ctx context.Context, batch []*taking) error {
 	var (
-		bodies   bytes.Buffer
-		statuses []store.StatusUpdate
+		bodies bytes.Buffer
+		says   told
 	)
 	for _, t := range batch {
 		// Length, then body: the blob can be cut again by whoever replays it.
 		bodies.Write(binary.BigEndian.AppendUint32(nil, uint32(len(t.body)))) //nolint:gosec // bounded by maxBody
 		bodies.Write(t.body)
-		statuses = append(statuses, t.statuses...)
+		says.statuses, says.news = append(says.statuses, t.statuses...), append(says.news, t.news...)
 	}
 	intake := id.New[string]()
 	sealed, err := in.ring.SealPlatform("webhook_intake", intake, bodies.Bytes())
 	if err != nil {
 		return err
 	}
-	unrouted, err := in.store.TakeIn(ctx, store.Intake{ID: intake, BodiesCT: sealed, Requests: len(batch), Statuses: statuses})
+	unrouted, err := in.store.TakeIn(ctx, store.Intake{
+		ID: intake, BodiesCT: sealed, Requests: len(batch), Statuses: says.statuses, News: says.news,
+	})
 	if err != nil {
 		return err
 	}
 	in.requests.Add(float64(len(batch)))
-	in.statuses.Add(float64(len(statuses)))
+	in.statuses.Add(float64(len(says.statuses)))
 	in.unrouted.Add(float64(unrouted))
 	return nil
 }

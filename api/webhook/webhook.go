@@ -81,13 +81,13 @@ func (d Deps) receive(w http.ResponseWriter, r *http.Request) error {
 	if !signed(body, r.Header.Get("X-Hub-Signature-256"), d.Secrets) {
 		return errSignature
 	}
-	statuses, err := statusesOf(body)
+	told, err := read(body)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
-	if err := d.Intake.Take(ctx, body, statuses); err != nil {
+	if err := d.Intake.Take(ctx, body, told); err != nil {
 		return errs.Wrap(errs.Unavailable, "webhook.not_kept", "the callback could not be kept; send it again", err)
 	}
 	w.WriteHeader(http.StatusOK)
@@ -110,16 +110,25 @@ func signed(body []byte, header string, secrets []string) bool {
 	return ok
 }
 
-// statusesOf reads every status of every change of every entry. Fields it does not know
-// stay in the kept body.
-func statusesOf(body []byte) ([]store.StatusUpdate, error) {
+// told is what one callback says that something is done about.
+type told struct {
+	statuses []store.StatusUpdate
+	news     []store.AccountNews
+}
+
+// read reads every status of every change of every entry, and what is told of accounts.
+// Fields it does not know stay in the kept body.
+func read(body []byte) (told, error) {
 	n, err := meta.ParseNotification(body)
 	if err != nil {
-		return nil, errBody.With(err)
+		return told{}, errBody.With(err)
 	}
-	var out []store.StatusUpdate
+	var out told
 	for _, entry := range n.Entry {
 		for _, change := range entry.Changes {
+			if news := change.News(); news != meta.NoNews {
+				out.news = append(out.news, store.AccountNews{WABA: string(entry.ID), Standing: news == meta.AccountNews})
+			}
 			if change.Field != "messages" {
 				continue
 			}
@@ -129,7 +138,7 @@ func statusesOf(body []byte) ([]store.StatusUpdate, error) {
 			}
 			for _, s := range value.Statuses {
 				if u, ok := statusUpdate(string(value.Metadata.PhoneNumberID), s); ok {
-					out = append(out, u)
+					out.statuses = append(out.statuses, u)
 				}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kloyst/kloyst-core/activities"
 	"github.com/kloyst/kloyst-core/internal/blob"
+	"github.com/kloyst/kloyst-core/internal/breaker"
 	"github.com/kloyst/kloyst-core/internal/config"
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/mail"
@@ -56,14 +57,15 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	defer temporal.Close()
 
 	keys := crypt.NewKeys(ring, db.VendorKeys)
+	watched := breaker.New(cache, "")
 	core := newWorker(temporal, workflows.QueueCore, cfg.WorkerCore, cfg)
 	workflows.Register(core)
-	core.RegisterActivity(&activities.Dispatch{Store: db})
+	core.RegisterActivity(&activities.Dispatch{Store: db, Breaker: watched, Log: log})
 	core.RegisterActivity(&activities.Templates{Store: db, Keys: keys, Meta: graph})
 	core.RegisterActivity(&activities.Mail{Store: db, Sender: mails, PublicURL: cfg.PublicURL, APIPrefix: cfg.APIPrefix})
 	send := newWorker(temporal, workflows.QueueSend, cfg.WorkerSend, cfg)
 	send.RegisterActivity(&activities.Sending{
-		Store: db, Keys: keys, Limiter: ratelimit.New(cache, ""), Meta: graph, Log: log, UnknownGrace: cfg.UnknownGrace,
+		Store: db, Keys: keys, Limiter: ratelimit.New(cache, ""), Meta: graph, Breaker: watched, Log: log, UnknownGrace: cfg.UnknownGrace,
 	})
 
 	blobs, err := blob.Open(ctx, cfg.BlobURL)

@@ -136,6 +136,48 @@ func ParseNotification(body []byte) (Notification, error) {
 	return n, err
 }
 
+// News says what a change tells of an account, beside its messages.
+type News int
+
+// The kinds of news.
+const (
+	NoNews       News = iota // nothing that anything waits for
+	TemplateNews             // a template's status, category or text changed
+	AccountNews              // the account's or a number's standing changed, maybe for the better
+)
+
+// News tells what c says of its account. What takes a right away is no news: the next
+// refusal says it better.
+// Source: Meta, webhook reference pages of these fields, read 2026-09.
+func (c Change) News() News {
+	switch c.Field {
+	case "message_template_status_update", "message_template_components_update", "template_category_update":
+		return TemplateNews
+	case "account_review_update", "business_capability_update", "payment_configuration_update",
+		"phone_number_name_update", "phone_number_quality_update":
+		return AccountNews
+	case "account_update":
+		var v struct {
+			Event string `json:"event"`
+			Ban   struct {
+				State string `json:"waba_ban_state"`
+			} `json:"ban_info"`
+		}
+		if err := json.Unmarshal(c.Value, &v); err != nil {
+			return NoNews
+		}
+		switch v.Event {
+		case "DISABLED_UPDATE":
+			if v.Ban.State == "REINSTATE" {
+				return AccountNews
+			}
+		case "ACCOUNT_RECONNECTED", "ACCOUNT_RESTRICTION": // a restriction is told again when it ends
+			return AccountNews
+		}
+	}
+	return NoNews
+}
+
 // Messages reads the value of a change that names a phone number.
 func (c Change) Messages() (Value, error) {
 	var v Value

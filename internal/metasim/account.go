@@ -214,7 +214,7 @@ func set[T any](to, from *T) {
 }
 
 // setWaba locks an account (every send refused with the code: 131031, 368,
-// 131042) or opens it again with 0: PUT /_sim/wabas/{id}.
+// 131042) or opens it again with 0, and tells so: PUT /_sim/wabas/{id}.
 func (s *Sim) setWaba(id string, body []byte) (any, error) {
 	w := s.reg.waba(id)
 	if w == nil {
@@ -228,9 +228,22 @@ func (s *Sim) setWaba(id string, body []byte) (any, error) {
 		return nil, err
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	before := w.lockCode
 	set(&w.lockCode, in.LockCode)
 	set(&w.subscribed, in.Subscribed)
+	after := w.lockCode
+	w.mu.Unlock()
+	if before != after {
+		state := "DISABLE"
+		if after == 0 {
+			state = "REINSTATE"
+		}
+		s.emit(w, "", "account_update", map[string]any{
+			"event": "DISABLED_UPDATE", "ban_info": map[string]any{"waba_ban_state": state, "waba_ban_date": s.clock.Now().Format("January 2, 2006")},
+		})
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return map[string]any{"waba_id": w.id, "lock_code": w.lockCode, "subscribed": w.subscribed}, nil
 }
 

@@ -15,31 +15,46 @@ SELECT lower(name), id FROM labels WHERE vendor_id = @vendor_id AND lower(name) 
 
 -- name: CampaignByID
 SELECT id, name, status, COALESCE(halt_reason, ''), template_id, sender_number_id, category, audience, parameters, scheduled_at,
-       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at
+       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
+       COALESCE(halt_remedy, ''), halt_until, expires_at
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @id;
 
 -- name: CampaignLock
 -- Exclusive: marking messages takes the row shared, so what is decided here holds for
 -- every message marked later.
 SELECT id, name, status, COALESCE(halt_reason, ''), template_id, sender_number_id, category, audience, parameters, scheduled_at,
-       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at
+       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
+       COALESCE(halt_remedy, ''), halt_until, expires_at
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @id FOR UPDATE;
 
 -- name: CampaignList
 -- Newest first: ids are made in time order.
 SELECT id, name, status, COALESCE(halt_reason, ''), template_id, sender_number_id, category, audience, parameters, scheduled_at,
-       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at
+       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
+       COALESCE(halt_remedy, ''), halt_until, expires_at
 FROM campaigns
 WHERE vendor_id = @vendor_id AND (@before::uuid IS NULL OR id < @before::uuid) AND (@status::text IS NULL OR status = @status::text)
 ORDER BY id DESC LIMIT @max_rows;
 
 -- name: CampaignMove
 UPDATE campaigns SET status = @status, halt_reason = @halt_reason, quotation_id = @quotation_id,
+    halt_remedy = CASE WHEN @halt_reason::text IS NOT NULL THEN halt_remedy END,
+    halt_wakes = CASE WHEN @halt_reason::text IS NOT NULL THEN halt_wakes END,
+    halted_at = CASE WHEN @halt_reason::text IS NOT NULL THEN halted_at END,
+    halt_until = CASE WHEN @halt_reason::text IS NOT NULL THEN halt_until END,
     approved_at = CASE WHEN @status = 'APPROVED' THEN COALESCE(approved_at, now()) ELSE approved_at END,
     finished_at = CASE WHEN @finished::boolean THEN now() ELSE finished_at END,
     version = version + 1, updated_at = now()
 WHERE vendor_id = @vendor_id AND id = @id
 RETURNING version, approved_at, finished_at;
+
+-- name: CampaignFreezeTemplate
+-- The template as it is now is what the campaign sends, whatever a sync brings later.
+UPDATE campaigns c SET template = jsonb_build_object('name', t.name, 'language', t.language, 'category', t.category,
+    'parameter_format', t.parameter_format, 'components', t.components)
+FROM templates t
+WHERE c.vendor_id = @vendor_id AND c.id = @id AND t.vendor_id = c.vendor_id AND t.id = c.template_id
+RETURNING t.name, t.language, t.category, t.status, t.parameter_format, t.components;
 
 -- name: CampaignAudience
 -- How many would get it, by country. It counts whom the freeze would take: keep the two
@@ -82,9 +97,13 @@ SELECT count(*),
 FROM message_states WHERE vendor_id = @vendor_id AND campaign_id = @campaign_id AND month = @month;
 
 -- name: CampaignMessages
-SELECT id, contact_id, country, status, attempts, COALESCE(wamid, ''), price_micros, captured_micros, refunded_micros,
-       COALESCE(error_code, 0), COALESCE(error_title, ''), created_at, sent_at, delivered_at, read_at, failed_at, retry_at
-FROM message_states
+SELECT id, contact_id, country, status, (
+           SELECT count(*) FROM message_attempts a
+           WHERE a.vendor_id = s.vendor_id AND a.message_id = s.id AND a.month = s.month)::integer AS attempts,
+       COALESCE(wamid, ''), price_micros, captured_micros, refunded_micros,
+       COALESCE(error_code, 0), COALESCE(error_title, ''), created_at, sent_at, delivered_at, read_at, failed_at,
+       CASE WHEN status = 'QUEUED' THEN retry_at END
+FROM message_states s
 WHERE vendor_id = @vendor_id AND campaign_id = @campaign_id AND month = @month AND id > @after
   AND (@status::text IS NULL OR status = @status::text)
 ORDER BY id LIMIT @max_rows;

@@ -4,7 +4,8 @@ SELECT status, audience, parameters, template_id, sender_number_id, category, sc
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id FOR UPDATE;
 
 -- name: DispatchState
-SELECT status, scheduled_at, frozen_at, frozen_count, COALESCE(halt_reason, '') AS halt_reason, version, finished_at IS NOT NULL AS finished
+SELECT status, scheduled_at, frozen_at, frozen_count, COALESCE(halt_reason, '') AS halt_reason, version, finished_at IS NOT NULL AS finished,
+       expires_at, halt_until
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id;
 
 -- name: DispatchPrepare
@@ -87,6 +88,7 @@ WHERE f.n > COALESCE(s.quantity, 0);
 -- name: DispatchLaunch
 UPDATE campaigns SET status = @status, halt_reason = @halt_reason, frozen_at = COALESCE(frozen_at, now()),
     started_at = CASE WHEN @status = 'RUNNING' THEN COALESCE(started_at, now()) ELSE started_at END,
+    expires_at = CASE WHEN @status = 'RUNNING' THEN COALESCE(expires_at, now() + expires_after) ELSE expires_at END,
     version = version + 1, updated_at = now()
 WHERE vendor_id = @vendor_id AND id = @campaign_id;
 
@@ -128,28 +130,73 @@ WHERE vendor_id = @vendor_id AND id = @campaign_id;
 -- name: DispatchLanesDelete
 DELETE FROM outbox_lanes WHERE vendor_id = @vendor_id AND campaign_id = @campaign_id;
 
--- name: SettlementUnconfirmed
--- The grace period is over and no webhook spoke: final, listed, raised by any later word.
+-- name: SettlementSilent
+-- Attempts whose grace period is over without a webhook's word, and what their vendor wants
+-- done with them.
 WITH due AS (
     SELECT u.message_id, u.attempt, u.month FROM unknown_attempts u
     WHERE u.vendor_id = @vendor_id AND u.settle_at <= now() ORDER BY u.message_id, u.attempt LIMIT 1000
-), held AS (
-    SELECT a.message_id, a.attempt, a.month FROM message_attempts a JOIN due USING (message_id, attempt, month)
-    WHERE a.vendor_id = @vendor_id ORDER BY a.message_id, a.attempt FOR UPDATE OF a
-), moved AS (
-    UPDATE message_attempts a SET status = 'UNCONFIRMED' FROM held
-    WHERE a.vendor_id = @vendor_id AND a.message_id = held.message_id AND a.attempt = held.attempt AND a.month = held.month
-      AND a.status = 'UNKNOWN'
-    RETURNING a.message_id, a.attempt, a.month, a.campaign_id
-), letters AS (
-    INSERT INTO dead_letters (vendor_id, id, source, campaign_id, message_id, attempt, month, cause_class, reason)
-    SELECT @vendor_id, gen_random_uuid(), 'MESSAGE', campaign_id, message_id, attempt, month, 'UNCONFIRMED',
-           'it may have left, and Meta never told' FROM moved
-    ON CONFLICT (vendor_id, message_id, attempt) WHERE source = 'MESSAGE' DO NOTHING
 )
-DELETE FROM unknown_attempts u USING due
-WHERE u.vendor_id = @vendor_id AND u.message_id = due.message_id AND u.attempt = due.attempt AND u.month = due.month
-RETURNING u.campaign_id;
+SELECT a.message_id, a.attempt, a.month, a.campaign_id, c.status, c.expires_at,
+       CASE c.category WHEN 'MARKETING' THEN v.unknown_policy_marketing ELSE v.unknown_policy_utility END AS policy,
+       a.status = 'UNKNOWN' AS silent,
+       EXISTS (SELECT 1 FROM message_attempts b WHERE b.vendor_id = @vendor_id AND b.message_id = a.message_id AND b.month = a.month
+                 AND b.attempt <> a.attempt AND b.status IN ('SENT', 'DELIVERED', 'READ')) AS overtaken
+FROM due JOIN message_attempts a ON a.vendor_id = @vendor_id AND a.message_id = due.message_id AND a.attempt = due.attempt AND a.month = due.month
+JOIN campaigns c ON c.vendor_id = @vendor_id AND c.id = a.campaign_id
+JOIN vendors v ON v.vendor_id = @vendor_id
+ORDER BY a.message_id, a.attempt FOR UPDATE OF a;
+
+-- name: SettlementSilence
+-- Final attempts are listed, and raised by any later word; others are followed by one more.
+UPDATE message_attempts a SET status = 'UNCONFIRMED', retry_at = r.retry_at
+FROM unnest(@message_ids::bigint[], @attempts::smallint[], @months::integer[], @retry_at::timestamptz[]) AS r(message_id, attempt, month, retry_at)
+WHERE a.vendor_id = @vendor_id AND a.message_id = r.message_id AND a.attempt = r.attempt AND a.month = r.month AND a.status = 'UNKNOWN';
+
+-- name: SettlementSilenceKnown
+DELETE FROM unknown_attempts u USING unnest(@message_ids::bigint[], @attempts::smallint[], @months::integer[]) AS r(message_id, attempt, month)
+WHERE u.vendor_id = @vendor_id AND u.message_id = r.message_id AND u.attempt = r.attempt AND u.month = r.month;
+
+-- name: SettlementRetry
+-- Attempts that failed after Meta had accepted them, and are followed by one more.
+UPDATE message_attempts a SET retry_at = r.retry_at, waits = r.waits
+FROM unnest(@message_ids::bigint[], @attempts::smallint[], @months::integer[], @retry_at::timestamptz[], @waits::smallint[])
+    AS r(message_id, attempt, month, retry_at, waits)
+WHERE a.vendor_id = @vendor_id AND a.message_id = r.message_id AND a.attempt = r.attempt AND a.month = r.month;
+
+-- name: SettlementRequeue
+-- Messages that go out once more are back in their campaign's lane. It may be closed: then
+-- they wait with the campaign. Those of a cancelled campaign end here: its row is locked
+-- shared, so a cancel either sees them or is seen.
+WITH r AS (
+    SELECT * FROM unnest(@message_ids::bigint[], @months::integer[], @campaign_ids::uuid[], @available_at::timestamptz[])
+        AS r(message_id, month, campaign_id, available_at)
+), owner AS (
+    SELECT c.id, c.status FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.id = ANY(@campaign_ids::uuid[]) ORDER BY c.id FOR SHARE
+), ended AS (
+    UPDATE message_logs m SET outcome = 'CANCELLED', outcome_at = now() FROM r JOIN owner ON owner.id = r.campaign_id
+    WHERE owner.status = 'CANCELLED' AND m.vendor_id = @vendor_id AND m.month = r.month AND m.id = r.message_id AND m.outcome IS NULL
+)
+INSERT INTO outbox_events (vendor_id, lane_id, kind, message_id, available_at)
+SELECT @vendor_id, l.id, 'message', r.message_id, r.available_at
+FROM r JOIN owner ON owner.id = r.campaign_id AND owner.status <> 'CANCELLED'
+CROSS JOIN LATERAL (
+    SELECT l.id FROM outbox_lanes l WHERE l.vendor_id = @vendor_id AND l.campaign_id = r.campaign_id ORDER BY l.id LIMIT 1) l
+ORDER BY r.message_id
+ON CONFLICT (vendor_id, message_id) WHERE message_id IS NOT NULL DO NOTHING;
+
+-- name: SettlementOvertaken
+-- Meta accepted or delivered these messages after all: no further attempt is made.
+WITH r AS (
+    SELECT * FROM unnest(@message_ids::bigint[], @months::integer[]) AS r(message_id, month)
+), held AS (
+    SELECT a.message_id, a.attempt, a.month FROM message_attempts a JOIN r USING (message_id, month)
+    WHERE a.vendor_id = @vendor_id AND a.retry_at IS NOT NULL ORDER BY a.message_id, a.attempt FOR UPDATE OF a
+), cleared AS (
+    UPDATE message_attempts a SET retry_at = NULL FROM held
+    WHERE a.vendor_id = @vendor_id AND a.message_id = held.message_id AND a.attempt = held.attempt AND a.month = held.month
+)
+DELETE FROM outbox_events e USING r WHERE e.vendor_id = @vendor_id AND e.message_id = r.message_id;
 
 -- name: SettlementTake
 -- A page of what webhooks enqueued, with what the attempt says now and whose hold pays.
@@ -162,11 +209,20 @@ WITH page AS (
 )
 SELECT a.message_id, a.attempt, a.month, a.campaign_id, a.status, a.captured_micros, a.refunded_micros,
        m.price_micros, COALESCE(a.error_code, 0) AS code, COALESCE(a.error_title, '') AS title,
-       c.finished_at IS NOT NULL AS finished
+       c.finished_at IS NOT NULL AS finished, c.status AS campaign_status, c.category, m.country, c.expires_at, a.waits, a.retry_at,
+       m.outcome IS NOT NULL OR o.alive AS overtaken, o.later, o.charged_micros AS rivals
 FROM page p
 JOIN message_attempts a ON a.vendor_id = @vendor_id AND a.message_id = p.message_id AND a.attempt = p.attempt AND a.month = p.month
 JOIN message_logs m ON m.vendor_id = @vendor_id AND m.id = p.message_id AND m.month = p.month
 JOIN campaigns c ON c.vendor_id = @vendor_id AND c.id = a.campaign_id
+CROSS JOIN LATERAL (
+    -- The message's other attempts: whether one of them may still arrive, whether one came
+    -- after this, and what they are charged with.
+    SELECT COALESCE(bool_or(b.attempt > a.attempt AND b.retry_at IS NOT NULL OR b.status IN ('SENDING', 'UNKNOWN', 'SENT', 'DELIVERED', 'READ')), false) AS alive,
+           COALESCE(bool_or(b.attempt > a.attempt), false) AS later,
+           COALESCE(sum(b.captured_micros - b.refunded_micros), 0)::bigint AS charged_micros
+    FROM message_attempts b
+    WHERE b.vendor_id = @vendor_id AND b.message_id = a.message_id AND b.month = a.month AND b.attempt <> a.attempt) o
 ORDER BY a.message_id, a.attempt FOR UPDATE OF a;
 
 -- name: SettlementBook
@@ -181,6 +237,6 @@ WHERE u.vendor_id = @vendor_id AND u.message_id = r.message_id AND u.attempt = r
 
 -- name: SettlementAccountsLock
 -- Every account the page may touch, in primary-key order, before any is written.
-SELECT id FROM ledger_accounts
+SELECT kind, COALESCE(campaign_id::text, ''), balance_micros FROM ledger_accounts
 WHERE vendor_id = @vendor_id AND (campaign_id IS NULL OR campaign_id = ANY(@campaign_ids::uuid[]))
 ORDER BY vendor_id, id FOR UPDATE;

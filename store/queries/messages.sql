@@ -35,9 +35,13 @@ ON CONFLICT DO NOTHING
 RETURNING message_id;
 
 -- name: SendJob
-SELECT c.status, c.category, c.parameters, t.name AS template_name, t.language, t.parameter_format, t.components,
+-- The template is the one that was approved with the campaign: what a sync brought since
+-- changes nothing.
+SELECT c.status, c.category, c.parameters, COALESCE(c.template->>'name', t.name) AS template_name,
+       COALESCE(c.template->>'language', t.language) AS language, COALESCE(c.template->>'parameter_format', t.parameter_format) AS parameter_format,
+       COALESCE(c.template->'components', t.components) AS components,
        n.phone_number_id, n.rate_per_second, w.token_ct, w.id AS waba_ref, v.default_region,
-       CASE WHEN p.daily_limit IS NOT NULL THEN p.portfolio_id ELSE '' END AS limited_portfolio
+       CASE WHEN p.daily_limit IS NOT NULL THEN p.portfolio_id ELSE '' END AS limited_portfolio, c.expires_at
 FROM campaigns c
 JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
 JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
@@ -49,15 +53,17 @@ WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id;
 -- name: SendMark
 -- The one gate to the wire: only what this returns as marked is POSTed. The campaign's
 -- row is locked shared, so a pause or cancel waits for marks and then stops all later ones.
+-- After the campaign's end, whatever its state, what is left ends here.
 -- $1 vendor, $2 claim, $3 lease, $4 month, $5 message ids
 WITH claim AS (
     SELECT c.campaign_id FROM outbox_claims c WHERE c.vendor_id = $1 AND c.id = $2 AND c.lease = $3 FOR SHARE
 ), running AS (
-    SELECT c.id, c.category FROM campaigns c
-    WHERE c.vendor_id = $1 AND c.id = (SELECT campaign_id FROM claim) AND c.status = 'RUNNING' FOR SHARE
+    SELECT c.id, c.category, COALESCE(c.expires_at <= now(), false) AS over FROM campaigns c
+    WHERE c.vendor_id = $1 AND c.id = (SELECT campaign_id FROM claim)
+      AND (c.status = 'RUNNING' OR c.status IN ('PAUSED', 'HALTED') AND c.expires_at <= now()) FOR SHARE
 ), due AS (
-    SELECT m.id, m.contact_id, m.recipient_hash, m.mobile_ct, m.name_ct, m.attributes, m.price_micros,
-           (COALESCE(a.attempt, 0) + 1)::smallint AS attempt, r.id AS campaign_id,
+    SELECT m.id, m.contact_id, m.recipient_hash, m.mobile_ct, m.name_ct, m.attributes, m.price_micros, m.country,
+           (COALESCE(a.attempt, 0) + 1)::smallint AS attempt, COALESCE(a.waits, 0)::smallint AS waits, r.id AS campaign_id, r.over,
            EXISTS (
                SELECT 1 FROM suppressions s
                WHERE s.vendor_id = $1 AND s.lifted_at IS NULL AND (s.scope = 'ALL' OR s.scope = r.category)
@@ -67,21 +73,24 @@ WITH claim AS (
            ) AS suppressed
     FROM running r CROSS JOIN message_logs m
     LEFT JOIN LATERAL (
-        SELECT a.attempt, a.status, a.retry_at FROM message_attempts a
+        SELECT a.attempt, a.status, a.retry_at, a.waits FROM message_attempts a
         WHERE a.vendor_id = $1 AND a.month = $4 AND a.message_id = m.id ORDER BY a.attempt DESC LIMIT 1) a ON true
     WHERE m.vendor_id = $1 AND m.month = $4 AND m.id = ANY($5::bigint[]) AND m.outcome IS NULL
-      AND (a.attempt IS NULL OR (a.status = 'FAILED' AND a.retry_at IS NOT NULL))
+      AND (a.attempt IS NULL OR (a.status IN ('FAILED', 'UNCONFIRMED') AND a.retry_at IS NOT NULL AND NOT EXISTS (
+          SELECT 1 FROM message_attempts d
+          WHERE d.vendor_id = $1 AND d.month = $4 AND d.message_id = m.id AND d.status IN ('SENT', 'DELIVERED', 'READ'))))
 ), stopped AS (
-    UPDATE message_logs m SET outcome = 'SUPPRESSED', outcome_at = now() FROM due
-    WHERE due.suppressed AND m.vendor_id = $1 AND m.month = $4 AND m.id = due.id
+    UPDATE message_logs m SET outcome = CASE WHEN due.suppressed THEN 'SUPPRESSED' ELSE 'EXPIRED' END, outcome_at = now() FROM due
+    WHERE (due.suppressed OR due.over) AND m.vendor_id = $1 AND m.month = $4 AND m.id = due.id
 ), marked AS (
-    INSERT INTO message_attempts (vendor_id, message_id, attempt, month, campaign_id, claim_id, status)
-    SELECT $1, due.id, due.attempt, $4, due.campaign_id, $2, 'SENDING' FROM due WHERE NOT due.suppressed ORDER BY due.id
+    INSERT INTO message_attempts (vendor_id, message_id, attempt, month, campaign_id, claim_id, status, waits)
+    SELECT $1, due.id, due.attempt, $4, due.campaign_id, $2, 'SENDING', due.waits FROM due
+    WHERE NOT due.suppressed AND NOT due.over ORDER BY due.id
     ON CONFLICT DO NOTHING
     RETURNING message_id
 )
-SELECT due.id, due.contact_id, due.mobile_ct, due.name_ct, due.attributes, due.price_micros, due.attempt, due.suppressed,
-       due.id IN (SELECT message_id FROM marked) AS marked, due.recipient_hash
+SELECT due.id, due.contact_id, due.mobile_ct, due.name_ct, due.attributes, due.price_micros, due.country, due.attempt, due.waits,
+       due.suppressed OR due.over AS stopped, due.id IN (SELECT message_id FROM marked) AS marked, due.recipient_hash
 FROM due ORDER BY due.id;
 
 -- name: SendStatus
@@ -91,16 +100,17 @@ FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id;
 
 -- name: SendRecord
 -- What Meta answered, merged with what its webhooks may already have said. Captures a
--- message's own price once. $1 vendor, $2 month, $3.. parallel arrays, sorted by message.
+-- message's own price once. One that Meta accepted, and whose failure was told before this,
+-- goes to the settlement. $1 vendor, $2 month, $3.. parallel arrays, sorted by message.
 WITH r AS (
     SELECT * FROM unnest($3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[],
-                         $10::timestamptz[], $11::bigint[])
-        AS r(message_id, attempt, status, wamid, code, title, details, retry_at, price_micros)
+                         $10::timestamptz[], $11::bigint[], $12::smallint[])
+        AS r(message_id, attempt, status, wamid, code, title, details, retry_at, price_micros, waits)
 ), old AS (
-    SELECT a.message_id, a.attempt, a.status, a.captured_micros FROM message_attempts a JOIN r USING (message_id, attempt)
+    SELECT a.message_id, a.attempt, a.campaign_id, a.status, a.captured_micros FROM message_attempts a JOIN r USING (message_id, attempt)
     WHERE a.vendor_id = $1 AND a.month = $2 ORDER BY a.message_id, a.attempt FOR UPDATE OF a
 ), merged AS (
-    SELECT r.*, old.captured_micros AS captured_before, old.status AS status_before,
+    SELECT r.*, old.campaign_id, old.captured_micros AS captured_before, old.status AS status_before,
            CASE WHEN message_rank(r.status) > message_rank(old.status) THEN r.status ELSE old.status END AS now_status
     FROM r JOIN old USING (message_id, attempt)
 ), done AS (
@@ -111,15 +121,35 @@ WITH r AS (
         failed_at = CASE WHEN m.now_status = 'FAILED' THEN COALESCE(a.failed_at, now()) ELSE a.failed_at END,
         error_code = COALESCE(m.code, a.error_code), error_title = COALESCE(m.title, a.error_title),
         error_details = COALESCE(m.details, a.error_details),
-        -- After the grace period the attempt was final, and its message with it.
-        retry_at = CASE WHEN m.now_status = 'FAILED' AND m.status_before <> 'UNCONFIRMED' THEN m.retry_at END,
+        -- After the grace period it has been decided whether another attempt is made.
+        retry_at = CASE WHEN m.now_status = 'FAILED' THEN COALESCE(CASE WHEN m.status_before <> 'UNCONFIRMED' THEN m.retry_at END, a.retry_at) END,
+        waits = GREATEST(a.waits, m.waits),
         captured_micros = CASE WHEN m.captured_before = 0 AND m.now_status IN ('SENT', 'DELIVERED', 'READ')
                                THEN m.price_micros ELSE m.captured_before END
     FROM merged m
     WHERE a.vendor_id = $1 AND a.month = $2 AND a.message_id = m.message_id AND a.attempt = m.attempt
     RETURNING a.message_id, a.captured_micros, m.captured_before
+), fallen AS (
+    INSERT INTO settlements (vendor_id, message_id, attempt, month, campaign_id)
+    SELECT $1, m.message_id, m.attempt, $2, m.campaign_id FROM merged m WHERE m.status IN ('SENT', 'UNKNOWN') AND m.now_status = 'FAILED'
+    ORDER BY m.message_id
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
 )
-SELECT COALESCE(sum(captured_micros - captured_before), 0)::bigint AS captured_micros FROM done;
+SELECT COALESCE(sum(captured_micros - captured_before), 0)::bigint AS captured_micros, EXISTS (SELECT 1 FROM fallen) AS fallen FROM done;
+
+-- name: SuppressRecipients
+-- The recipients of these messages get no marketing any more, by whatever name Meta knows them.
+INSERT INTO suppressions (vendor_id, identity_hash, scope, reason, source)
+SELECT DISTINCT m.vendor_id, x.identity_hash, 'MARKETING', @reason, @source
+FROM message_logs m CROSS JOIN LATERAL (
+    SELECT m.recipient_hash AS identity_hash UNION
+    SELECT i.identity_hash FROM contact_identities i WHERE i.vendor_id = m.vendor_id AND i.contact_id = m.contact_id) x
+WHERE m.vendor_id = @vendor_id AND m.month = @month AND m.id = ANY(@message_ids::bigint[])
+ORDER BY 2
+ON CONFLICT (vendor_id, identity_hash, scope) DO UPDATE
+SET reason = EXCLUDED.reason, source = EXCLUDED.source, created_at = now(), lifted_at = NULL
+WHERE suppressions.lifted_at IS NOT NULL;
 
 -- name: SendForget
 -- Attempts that did not happen (throttled, never left): they cost the message nothing.
@@ -164,7 +194,7 @@ WITH owner AS (
     WHERE NOT EXISTS (
         SELECT 1 FROM message_attempts a
         WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = r.message_id
-          AND (a.status <> 'FAILED' OR a.retry_at IS NULL))
+          AND (a.status NOT IN ('FAILED', 'UNCONFIRMED') OR a.retry_at IS NULL))
 ), ended AS (
     UPDATE message_logs m SET outcome = 'CANCELLED', outcome_at = now() FROM back
     WHERE back.status = 'CANCELLED' AND m.vendor_id = @vendor_id AND m.month = @month AND m.id = back.message_id AND m.outcome IS NULL
@@ -266,3 +296,13 @@ ON CONFLICT DO NOTHING;
 
 -- name: IntakeInsert
 INSERT INTO webhook_intakes (id, requests, unrouted, bodies_ct) VALUES (@id, @requests, @unrouted, @bodies_ct);
+
+-- name: AccountHear
+-- Whose these accounts are; those whose standing was told of remember when.
+WITH told AS (
+    SELECT w.vendor_id, w.id, t.standing FROM wabas w JOIN unnest(@waba_ids::text[], @standing::boolean[]) AS t(waba_id, standing) USING (waba_id)
+    ORDER BY w.vendor_id, w.id FOR UPDATE OF w
+), noted AS (
+    UPDATE wabas w SET heard_at = clock_timestamp() FROM told WHERE told.standing AND w.vendor_id = told.vendor_id AND w.id = told.id
+)
+SELECT vendor_id, id FROM told;

@@ -8,7 +8,8 @@ RETURNING id, waba_id, name, currency, status, synced_at, created_at, COALESCE(p
 
 -- name: WABAReconnect
 UPDATE wabas
-SET name = @name, currency = @currency, portfolio_id = @portfolio_id, token_ct = @token_ct, status = 'CONNECTED', updated_at = now()
+SET name = @name, currency = @currency, portfolio_id = @portfolio_id, token_ct = @token_ct, status = 'CONNECTED',
+    renewed_at = clock_timestamp(), updated_at = now()
 WHERE vendor_id = @vendor_id AND id = @id AND waba_id = @waba_id
 RETURNING id, waba_id, name, currency, status, synced_at, created_at, COALESCE(portfolio_id, '')
 

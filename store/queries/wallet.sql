@@ -99,9 +99,9 @@ SELECT count(*) FROM (
 -- settlement is worked off.
 SELECT COALESCE(sum(abs(x.ledger_micros - x.messages_micros)), 0)::bigint FROM (
     SELECT c.id,
-           COALESCE((SELECT sum(CASE WHEN t.kind = 'REFUND' THEN -e.amount_micros ELSE e.amount_micros END)
+           COALESCE((SELECT sum(CASE WHEN t.kind IN ('REFUND', 'RESTORE') THEN -e.amount_micros ELSE e.amount_micros END)
                      FROM ledger_transactions t JOIN ledger_entries e ON e.vendor_id = t.vendor_id AND e.transaction_id = t.id
-                     WHERE t.vendor_id = c.vendor_id AND t.campaign_id = c.id AND t.kind IN ('CAPTURE', 'REFUND', 'LOSS')
+                     WHERE t.vendor_id = c.vendor_id AND t.campaign_id = c.id AND t.kind IN ('CAPTURE', 'REFUND', 'RESTORE', 'LOSS')
                        AND t.reference <> 'fees/' || c.id AND e.amount_micros > 0), 0) AS ledger_micros,
            COALESCE((SELECT sum(a.captured_micros - CASE WHEN a.status IN ('SENT', 'DELIVERED', 'READ') AND NOT EXISTS (
                                     SELECT 1 FROM settlements s WHERE s.vendor_id = a.vendor_id AND s.message_id = a.message_id

@@ -19,10 +19,6 @@ var (
 		"more people are in the audience than were quoted: cancel the campaign and have a new one quoted")
 )
 
-// HaltAudienceGrew is the halt reason of a campaign whose frozen audience goes beyond
-// its quotation. It cannot be resumed: its hold does not cover it.
-const HaltAudienceGrew = "AUDIENCE_GREW"
-
 // NewCampaign is a campaign as a vendor writes it.
 type NewCampaign struct {
 	Name         string
@@ -40,7 +36,10 @@ type Campaign struct {
 	ID           ID
 	Name         string
 	State        State
-	HaltReason   string // why it is HALTED, else ""
+	HaltReason   string    // why it is HALTED, else ""
+	HaltRemedy   string    // what the vendor can do about it
+	HaltUntil    time.Time // when it goes on by itself; zero: not by time
+	ExpiresAt    time.Time // what has not left by then does not; zero: not started, or no end
 	Template     template.ID
 	SenderNumber waba.NumberID
 	Category     pricing.Category

@@ -49,11 +49,12 @@ const (
 	KindRefund  Kind = "REFUND"  // REVENUE → WALLET
 	KindAdjust  Kind = "ADJUST"  // FUNDING → WALLET, or back when the amount is negative
 	KindLoss    Kind = "LOSS"    // LOSS → REVENUE: sent, but its hold is gone
+	KindRestore Kind = "RESTORE" // REVENUE → HOLD: what was captured for is sent again
 )
 
 // Kinds returns every kind of posting.
 func Kinds() []Kind {
-	return []Kind{KindTopUp, KindHold, KindCapture, KindRelease, KindRefund, KindAdjust, KindLoss}
+	return []Kind{KindTopUp, KindHold, KindCapture, KindRelease, KindRefund, KindAdjust, KindLoss, KindRestore}
 }
 
 // Posting is one thing that happens to money. The zero value is refused.
@@ -93,6 +94,11 @@ func Refund(campaign, reference string, amount money.Micros) Posting {
 // Loss books to the platform what was sent after its hold had gone.
 func Loss(campaign, reference string, amount money.Micros) Posting {
 	return Posting{Kind: KindLoss, Reference: reference, Amount: amount, Campaign: campaign}
+}
+
+// Restore gives a campaign's hold back what was captured from it.
+func Restore(campaign, reference string, amount money.Micros) Posting {
+	return Posting{Kind: KindRestore, Reference: reference, Amount: amount, Campaign: campaign}
 }
 
 // Adjust corrects the wallet by hand, upwards or downwards.
@@ -144,6 +150,8 @@ func (p Posting) Accounts() (from, to Account, err error) {
 		return revenue, purse, nil
 	case KindLoss:
 		return Account{Kind: AccountLoss}, revenue, nil
+	case KindRestore:
+		return revenue, hold, nil
 	}
 	return from, to, ErrBadPosting
 }

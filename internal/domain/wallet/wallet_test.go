@@ -40,6 +40,8 @@ func TestPost(t *testing.T) {
 		"adjusts downwards":              {kind: wallet.KindAdjust, amount: -4, from: purse, to: funding, balance: 4},
 		"does not adjust below zero":     {kind: wallet.KindAdjust, amount: -5, from: purse, balance: 4, wantErr: wallet.ErrInsufficientFunds},
 		"books a loss from nothing":      {kind: wallet.KindLoss, amount: 4, from: loss, to: revenue},
+		"restores what was captured":     {kind: wallet.KindRestore, amount: 4, from: revenue, to: hold, balance: 4},
+		"refuses to restore more":        {kind: wallet.KindRestore, amount: 5, from: revenue, balance: 4, wantErr: wallet.ErrOverRefund},
 		"refuses zero":                   {kind: wallet.KindTopUp, wantErr: wallet.ErrBadPosting},
 		"refuses a negative top-up":      {kind: wallet.KindTopUp, amount: -1, wantErr: wallet.ErrBadPosting},
 		"refuses an unknown kind":        {kind: "GIFT", amount: 1, wantErr: wallet.ErrBadPosting},

@@ -1,0 +1,79 @@
+-- name: HaltTargets
+-- The running campaigns within the reach of what was refused to one of them.
+SELECT c.id FROM campaigns c
+JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
+JOIN campaigns o ON o.vendor_id = c.vendor_id AND o.id = @campaign_id
+JOIN sender_numbers p ON p.vendor_id = o.vendor_id AND p.id = o.sender_number_id
+WHERE c.vendor_id = @vendor_id AND c.status = 'RUNNING'
+  AND CASE @scope::text WHEN 'TEMPLATE' THEN c.template_id = o.template_id
+                        WHEN 'NUMBER' THEN c.sender_number_id = o.sender_number_id
+                        WHEN 'ACCOUNT' THEN n.waba_ref = p.waba_ref
+                        ELSE c.id = o.id END
+ORDER BY c.id;
+
+-- name: HaltLock
+SELECT status, template_pauses FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id FOR UPDATE;
+
+-- name: HaltSet
+UPDATE campaigns SET status = @status, halt_reason = @reason, halt_remedy = @remedy, halt_wakes = @wakes, halted_at = clock_timestamp(),
+    halt_until = @until, template_pauses = template_pauses + @paused::smallint, version = version + 1, updated_at = now()
+WHERE vendor_id = @vendor_id AND id = @campaign_id;
+
+-- name: HaltAccountMark
+-- What a refusal says of the whole account.
+UPDATE wabas w SET status = @status, updated_at = now()
+FROM campaigns c JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
+WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id AND w.vendor_id = n.vendor_id AND w.id = n.waba_ref AND w.status <> @status;
+
+-- name: HaltWaiting
+-- Halted campaigns that an event may let go on: their template is approved now, their account
+-- was heard of or connected again since.
+SELECT c.id, COALESCE(c.halt_reason, '') FROM campaigns c
+JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
+JOIN wabas w ON w.vendor_id = n.vendor_id AND w.id = n.waba_ref
+JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
+WHERE c.vendor_id = @vendor_id AND c.status = 'HALTED' AND c.halt_wakes = ANY(@wakers::text[])
+  AND (@waba_ref::uuid IS NULL OR n.waba_ref = @waba_ref::uuid)
+  AND CASE c.halt_wakes WHEN 'TEMPLATE' THEN t.status = 'APPROVED'
+                        WHEN 'TOKEN' THEN w.renewed_at > c.halted_at
+                        WHEN 'WALLET' THEN true
+                        ELSE GREATEST(w.heard_at, w.renewed_at) > c.halted_at END
+ORDER BY c.id;
+
+-- name: HaltWaitingForMoney
+SELECT EXISTS (SELECT 1 FROM campaigns WHERE vendor_id = @vendor_id AND status = 'HALTED' AND halt_wakes = 'WALLET');
+
+-- name: HaltUnusable
+-- Running campaigns whose template Meta no longer takes.
+SELECT c.id, t.status FROM campaigns c
+JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
+WHERE c.vendor_id = @vendor_id AND c.status = 'RUNNING' AND t.waba_ref = @waba_ref AND t.status <> 'APPROVED'
+ORDER BY c.id;
+
+-- name: HaltOverdue
+-- Whether the campaign's time to go on by itself, and its end, have come.
+SELECT status = 'HALTED' AND COALESCE(halt_until <= @now, false), COALESCE(expires_at <= @now, false) AND finished_at IS NULL,
+       COALESCE(halt_reason, '')
+FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id;
+
+-- name: ExpirePage
+-- Rows that have not left by the campaign's end, and that no claim holds, end here.
+WITH gone AS (
+    DELETE FROM outbox_events e USING (
+        SELECT e.vendor_id, e.id FROM outbox_lanes l JOIN outbox_events e ON e.vendor_id = l.vendor_id AND e.lane_id = l.id
+        WHERE l.vendor_id = @vendor_id AND l.campaign_id = @campaign_id ORDER BY e.id LIMIT @page_rows) d
+    WHERE e.vendor_id = d.vendor_id AND e.id = d.id
+    RETURNING e.message_id
+)
+UPDATE message_logs m SET outcome = 'EXPIRED', outcome_at = now() FROM gone
+WHERE m.vendor_id = @vendor_id AND m.month = @month AND m.id = gone.message_id AND m.outcome IS NULL;
+
+-- name: CampaignRests
+-- When the next row of a campaign is due of which nothing is in flight; null: something is,
+-- or no row is left.
+SELECT (SELECT min(d.available_at) FROM outbox_lanes l CROSS JOIN LATERAL (
+            SELECT e.available_at FROM outbox_events e WHERE e.vendor_id = l.vendor_id AND e.lane_id = l.id
+            ORDER BY e.available_at, e.id LIMIT 1) d
+        WHERE l.vendor_id = @vendor_id AND l.campaign_id = @campaign_id)
+WHERE NOT EXISTS (SELECT 1 FROM outbox_claims k WHERE k.vendor_id = @vendor_id AND k.campaign_id = @campaign_id)
+UNION ALL SELECT NULL LIMIT 1;
