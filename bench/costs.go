@@ -7,7 +7,6 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/kloyst/kloyst-core/activities"
-	"github.com/kloyst/kloyst-core/internal/devstack"
 )
 
 // counters are what Postgres has counted so far: rows written by table, commits, bytes of its log.
@@ -42,7 +41,7 @@ func (w *world) counters(ctx context.Context) (counters, error) {
 // databaseCosts ends the modes first: a server process of Postgres tells its counts when its
 // client is idle for ten seconds, or gone.
 func (r *run) databaseCosts(ctx context.Context) error {
-	for _, mode := range []string{devstack.Outbox, devstack.Worker, devstack.Webhook, devstack.Gateway} {
+	for _, mode := range modes() {
 		if err := r.StopService(mode); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -115,8 +116,9 @@ func (u usage) since(later usage) (by map[string]float64, others float64) {
 
 // peaks follows the resident memory of the services.
 type peaks struct {
-	mu  sync.Mutex
-	mib map[string]float64
+	mu     sync.Mutex
+	mib    map[string]float64
+	shared float64 // the four modes together, pages they share counted once
 }
 
 // peaksEvery is how often memory is sampled; reading that of Postgres costs it milliseconds.
@@ -140,9 +142,13 @@ func (p *peaks) follow(ctx context.Context, st *devstack.State) {
 func (p *peaks) sample(st *devstack.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	ours := int64(0)
 	for name, v := range st.Services {
 		if v.Proc.Pid == 0 || name == devstack.Migrate {
 			continue
+		}
+		if slices.Contains(modes(), name) {
+			ours += procKiB(v.Proc.Pid, "smaps_rollup", "Pss:")
 		}
 		kib := int64(0)
 		if name == devstack.Postgres || name == devstack.Nginx {
@@ -154,6 +160,12 @@ func (p *peaks) sample(st *devstack.State) {
 		}
 		p.mib[name] = max(p.mib[name], round(float64(kib)/1024, 1))
 	}
+	p.shared = max(p.shared, round(float64(ours)/1024, 1))
+}
+
+// modes are our own processes.
+func modes() []string {
+	return []string{devstack.Outbox, devstack.Worker, devstack.Webhook, devstack.Gateway}
 }
 
 func procKiB(pid int, file, key string) int64 {
@@ -174,7 +186,11 @@ func procKiB(pid int, file, key string) int64 {
 func (p *peaks) ours() float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return round(p.mib[devstack.Gateway]+p.mib[devstack.Webhook]+p.mib[devstack.Worker]+p.mib[devstack.Outbox], 1)
+	sum := 0.0
+	for _, mode := range modes() {
+		sum += p.mib[mode]
+	}
+	return round(sum, 1)
 }
 
 func (p *peaks) all() map[string]float64 {

@@ -88,7 +88,7 @@ func shrink(n int, by float64) int { return max(1, int(float64(n)*by)) }
 // Run measures every cell on one server, as the role of the relay.
 func (c *relayCmd) Run(ctx context.Context) error {
 	progress("relay: starting Postgres")
-	w, err := startWorld(ctx, "relay", []string{devstack.Migrate}, nil)
+	w, err := startWorld(ctx, "relay", devstack.Options{Only: []string{devstack.Migrate}})
 	if err != nil {
 		return err
 	}

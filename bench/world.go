@@ -27,17 +27,18 @@ import (
 type world struct {
 	*devstack.Stack
 
-	dir  string
-	keep bool
-	db   *pgxpool.Pool // superuser: loads and looks
-	app  *store.Store
-	ring *crypt.Ring
-	http *http.Client
+	dir   string
+	keep  bool
+	graph string        // what stands in for Meta, "" for metasim
+	db    *pgxpool.Pool // superuser: loads and looks
+	app   *store.Store
+	ring  *crypt.Ring
+	http  *http.Client
 }
 
 // startWorld starts a stack in a folder of its own below .stack. Postgres is as durable as in
 // production (fsync and synchronous_commit on): a bench without that says nothing.
-func startWorld(ctx context.Context, name string, only, postgresArgs []string) (*world, error) {
+func startWorld(ctx context.Context, name string, o devstack.Options) (*world, error) {
 	dir, err := root()
 	if err != nil {
 		return nil, err
@@ -47,12 +48,8 @@ func startWorld(ctx context.Context, name string, only, postgresArgs []string) (
 		http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
 	}
 	_ = devstack.Purge(w.dir) // of a run that was interrupted; a running one refuses by its lock
-	w.Stack, err = devstack.Start(ctx, devstack.Options{
-		Root: dir, Dir: w.dir, Only: only, TemporalBin: os.Getenv("KLOYST_TEMPORAL_BIN"), BaseEnv: os.Environ(),
-		Args: map[string][]string{devstack.Postgres: postgresArgs},
-		Env:  map[string][]string{devstack.Worker: {"LOG_LEVEL=WARN"}, devstack.Outbox: {"LOG_LEVEL=WARN"}},
-	})
-	if err != nil {
+	o.Root, o.Dir, o.TemporalBin, o.BaseEnv = dir, w.dir, os.Getenv("KLOYST_TEMPORAL_BIN"), os.Environ()
+	if w.Stack, err = devstack.Start(ctx, o); err != nil {
 		return nil, fmt.Errorf("%w (the stack's folder is %s; `make build` makes the binaries)", err, w.dir)
 	}
 	if err := w.open(ctx); err != nil {
@@ -149,14 +146,38 @@ type simStats struct {
 		Pending int `json:"pending"`
 		Posts   int `json:"posts"`
 	} `json:"webhooks"`
-	Numbers []struct {
-		ID                 string  `json:"phone_number_id"`
-		Accepted           int64   `json:"accepted"`
-		MeanRate           float64 `json:"mean_rate"`
-		MaxInSlidingSecond int     `json:"max_per_sliding_second"`
-	} `json:"numbers"`
+	Numbers []numberStats `json:"numbers"`
+}
+
+// graphStats asks another stand-in for Meta.
+func (w *world) graphStats(ctx context.Context) (simStats, error) {
+	var s struct {
+		Accepted   int64 `json:"accepted"`
+		Unique     int64 `json:"unique"`
+		Duplicates int64 `json:"duplicates"`
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.graph+"/stats", nil)
+	if err != nil {
+		return simStats{}, err
+	}
+	resp, err := w.http.Do(req)
+	if err != nil {
+		return simStats{}, err
+	}
+	defer resp.Body.Close()
+	err = json.NewDecoder(resp.Body).Decode(&s)
+	return simStats{Accepted: s.Accepted, Unique: s.Unique, Duplicates: s.Duplicates}, err
+}
+
+// numberStats is one sender number's part of it.
+type numberStats struct {
+	MeanRate           float64 `json:"mean_rate"`
+	MaxInSlidingSecond int     `json:"max_per_sliding_second"`
 }
 
 func (w *world) simStats(ctx context.Context) (s simStats, err error) {
+	if w.graph != "" {
+		return w.graphStats(ctx)
+	}
 	return s, w.call(ctx, http.MethodGet, "stats", nil, &s)
 }
