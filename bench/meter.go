@@ -182,6 +182,17 @@ func procKiB(pid int, file, key string) int64 {
 	return 0
 }
 
+// procRunning is how long a process' first thread has run, finer than readTimes tells.
+func procRunning(pid int) time.Duration {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(raw), " ")
+	ns, _ := strconv.ParseInt(first, 10, 64) // the kernel writes numbers
+	return time.Duration(ns)
+}
+
 // ours is the peaks of the four modes together.
 func (p *peaks) ours() float64 {
 	p.mu.Lock()
