@@ -52,7 +52,7 @@ func (r *sendRun) all(ctx context.Context) error {
 	g.SetLimit(batchesAtOnce)
 	size := batchSize(r.job.RatePerSecond)
 	ids := r.job.Messages
-	for step := 0; len(ids) > 0; step++ {
+	for len(ids) > 0 {
 		grant, err := r.take(ctx, min(len(ids), size))
 		if err != nil {
 			return errors.Join(g.Wait(), err)
@@ -67,7 +67,7 @@ func (r *sendRun) all(ctx context.Context) error {
 		}
 		batch := ids[:grant.Count]
 		ids = ids[grant.Count:]
-		g.Go(func() error { return r.batch(gctx, batch, step) })
+		g.Go(func() error { return r.batch(gctx, batch) })
 	}
 	return g.Wait()
 }

@@ -31,7 +31,8 @@ func TestRecord_WaitsForADatabaseThatIsAway(t *testing.T) {
 	}
 	exec(`INSERT INTO vendors (vendor_id, name, default_region, currency) VALUES ($1, 'A', 'IN', 'USD')`, v)
 	exec(`SELECT message_partitions_ensure(202611)`)
-	exec(`INSERT INTO message_attempts (vendor_id, message_id, attempt, month, campaign_id, claim_id, status) VALUES ($1, 7, 1, 202611, $2, $3, 'SENDING')`, v, c, claim)
+	exec(`INSERT INTO message_attempts (vendor_id, message_id, attempt, month, campaign_id, claim_id, status)
+	      SELECT $1, n, 1, 202611, $2, $3, 'SENDING' FROM generate_series(7, 10) n`, v, c, claim)
 	r := &sendRun{
 		Sending: &Sending{Store: s, UnknownGrace: time.Minute}, vendor: v,
 		job: store.SendJob{Claim: store.ClaimID(claim), Lease: 1, Campaign: c, Month: 202611, Lane: id.Random()},
@@ -42,19 +43,29 @@ func TestRecord_WaitsForADatabaseThatIsAway(t *testing.T) {
 	exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'kloyst_app'`)
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	err = r.record(short, results, 0)
+	err = r.write(short, []recording{{results: results}}, 0)
 	require.Equal(t, errs.Unavailable, errs.KindOf(err), "its patience ends with the context")
 
-	done := make(chan error, 1)
-	go func() { done <- r.record(t.Context(), results, 0) }()
+	// The first batch waits; those that come meanwhile share the commit after its own.
+	done := make(chan error, 4)
+	go func() { done <- r.record(t.Context(), results) }()
+	require.Eventually(t, func() bool { return r.records.written() > 0 }, time.Second, time.Millisecond)
+	for m := range 3 {
+		go func() {
+			done <- r.record(t.Context(), []store.SendResult{{ID: message.ID(8 + m), Attempt: 1, Status: message.Sent, Wamid: "w"}})
+		}()
+	}
 	select {
 	case err := <-done:
 		require.Fail(t, "it gave up", err)
 	case <-time.After(300 * time.Millisecond):
 	}
 	exec(`ALTER DATABASE ` + db.Name + ` CONNECTION LIMIT -1`)
-	require.NoError(t, <-done)
-	var status string
-	require.NoError(t, db.Super().QueryRow(t.Context(), `SELECT status FROM message_attempts WHERE message_id = 7`).Scan(&status))
-	require.Equal(t, "SENT", status)
+	for range 4 {
+		require.NoError(t, <-done)
+	}
+	var sent int
+	require.NoError(t, db.Super().QueryRow(t.Context(), `SELECT count(*) FROM message_attempts WHERE status = 'SENT'`).Scan(&sent))
+	require.Equal(t, 4, sent)
+	require.Equal(t, 2, r.records.written())
 }

@@ -121,6 +121,8 @@ type sendRun struct {
 	params campaign.Parameters
 	slots  slots
 
+	records recorder
+
 	mu     sync.Mutex
 	result SendClaimResult
 	halt   campaign.Stop // why campaigns must stop; the zero value: they need not
@@ -133,7 +135,7 @@ func (r *sendRun) stopped() bool {
 }
 
 // batch marks ids, posts what the mark returned at the run's due times, and records all.
-func (r *sendRun) batch(ctx context.Context, ids []message.ID, step int) error {
+func (r *sendRun) batch(ctx context.Context, ids []message.ID) error {
 	began := time.Now()
 	marked, suppressed, err := r.Store.MarkSending(ctx, r.vendor, r.job, ids)
 	if err != nil {
@@ -145,30 +147,12 @@ func (r *sendRun) batch(ctx context.Context, ids []message.ID, step int) error {
 		return r.notMarked(ctx, ids, suppressed)
 	}
 	results := r.post(ctx, marked, time.Now().Add(leaveWithin))
-	// What was posted must be recorded even if this run is being cancelled.
-	keepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	if err := r.record(keepCtx, results, step); err != nil {
+	if err := r.record(ctx, results); err != nil {
 		return err
 	}
 	r.tally(results)
-	r.watch(keepCtx, results)
+	r.watch(context.WithoutCancel(ctx), results)
 	return nil
-}
-
-// record writes results, again while the database is away and ctx lasts: answers thrown
-// away would be outcomes that nobody knows. A repeat of what was committed changes nothing.
-func (r *sendRun) record(ctx context.Context, results []store.SendResult, step int) error {
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		err := r.Store.RecordSends(ctx, r.vendor, r.job, results, store.Recording{Step: step, Keep: claimKept, Grace: r.UnknownGrace})
-		if err == nil || errs.KindOf(err) != errs.Unavailable {
-			return err
-		}
-		wait(ctx, time.Now().Add(jitter(pause)))
-		if ctx.Err() != nil {
-			return err
-		}
-	}
 }
 
 // notMarked finds out why nothing was marked and puts the rows where they belong.

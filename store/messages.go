@@ -117,22 +117,8 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 		if err := row.Scan(&job.Lease, &job.Lane, &job.Campaign, &job.Month, &ids, &job.Kind); err != nil {
 			return orNotFound(err, ErrClaimGone)
 		}
-		rows, err := tx.Query(ctx, s.sql("SendOrphansUnknown"), pgx.StrictNamedArgs{
-			"vendor_id": v, "claim_id": claim, "month": job.Month, "message_ids": ids, "grace": grace,
-		})
+		lost, told, err := s.settleEarlier(ctx, tx, v, job, leftBehind{ids, keep, grace})
 		if err != nil {
-			return err
-		}
-		lost, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-		if err != nil {
-			return err
-		}
-		told, err := s.settleTold(ctx, tx, v, job, ids)
-		if err != nil {
-			return err
-		}
-		lost = append(lost, told...)
-		if _, err := s.progress(ctx, tx, v, job, doneRows{lost, keep}); err != nil {
 			return err
 		}
 		gone := make(map[int64]bool, len(lost))
@@ -146,7 +132,7 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 		}
 		if err := tx.QueryRow(ctx, s.sql("SendJob"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": job.Campaign}).Scan(
 			&job.Status, &job.Category, &job.Parameters, &job.TemplateName, &job.Language, &job.ParameterStyle, &job.Components,
-			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region, &job.LimitedPortfolio, &job.ExpiresAt); err != nil || len(told) == 0 {
+			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region, &job.LimitedPortfolio, &job.ExpiresAt); err != nil || !told {
 			return err
 		}
 		return s.enqueue(ctx, tx, v, "settlement.due", string(v))
@@ -154,19 +140,42 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 	return job, err
 }
 
-// settleTold hands to the settlement what an earlier lease posted and died before it
-// recorded, if a webhook told of it meanwhile: nobody else would charge it.
-func (s *Store) settleTold(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, ids []int64) ([]int64, error) {
+// leftBehind is what a lease finds in its claim.
+type leftBehind struct {
+	ids         []int64
+	keep, grace time.Duration
+}
+
+// settleEarlier takes out of the claim what earlier leases posted, or may have, and did
+// not record: it becomes UNKNOWN or, if a webhook told of it meanwhile, goes to the
+// settlement, since nobody else would charge it. The first lease finds nothing.
+func (s *Store) settleEarlier(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, found leftBehind) (lost []int64, told bool, err error) {
 	if job.Lease <= 1 {
-		return nil, nil
+		return nil, false, nil
 	}
-	rows, err := tx.Query(ctx, s.sql("SendOrphansSettle"), pgx.StrictNamedArgs{
-		"vendor_id": v, "claim_id": job.Claim, "month": job.Month, "message_ids": ids,
+	rows, err := tx.Query(ctx, s.sql("SendOrphansUnknown"), pgx.StrictNamedArgs{
+		"vendor_id": v, "claim_id": job.Claim, "month": job.Month, "message_ids": found.ids, "grace": found.grace,
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[int64])
+	unknown, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, false, err
+	}
+	rows, err = tx.Query(ctx, s.sql("SendOrphansSettle"), pgx.StrictNamedArgs{
+		"vendor_id": v, "claim_id": job.Claim, "month": job.Month, "message_ids": found.ids,
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	known, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, false, err
+	}
+	lost = append(unknown, known...)
+	_, _, err = s.progress(ctx, tx, v, job, doneRows{lost, found.keep})
+	return lost, len(known) > 0, err
 }
 
 // MarkSending moves ids to SENDING with a new attempt each and returns those that
@@ -264,7 +273,8 @@ func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, resul
 }
 
 func (s *Store) record(ctx context.Context, v vendor.ID, job SendJob, batch recordBatch, how Recording) error {
-	return s.inTx(ctx, v, func(tx pgx.Tx) error {
+	left := 0
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		captured, fallen, err := s.recordAnswers(ctx, tx, v, job, batch)
 		if err != nil {
 			return err
@@ -284,11 +294,12 @@ func (s *Store) record(ctx context.Context, v vendor.ID, job SendJob, batch reco
 		if err := s.requeue(ctx, tx, v, job, batch.back); err != nil {
 			return err
 		}
-		if _, err := s.postTx(ctx, tx, v, capture(job, how, captured)); err != nil {
+		var leased bool
+		if left, leased, err = s.progress(ctx, tx, v, job, doneRows{batch.allIDs, how.Keep}); err != nil {
 			return err
 		}
-		leased, err := s.progress(ctx, tx, v, job, doneRows{batch.allIDs, how.Keep})
-		if err != nil {
+		// Late: batches of a campaign wait here for each other's commit.
+		if _, err := s.postTx(ctx, tx, v, capture(job, how, captured)); err != nil {
 			return err
 		}
 		if !leased {
@@ -299,13 +310,36 @@ func (s *Store) record(ctx context.Context, v vendor.ID, job SendJob, batch reco
 		if fallen {
 			rung = vendorSet{v: true} // a recording is one vendor's
 		}
-		if err := s.ringSettlement(ctx, tx, rung); err != nil {
-			return err
-		}
-		// The number's window has room again: its vendor's turn wants a look.
-		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
-		return err
+		return s.ringSettlement(ctx, tx, rung)
 	})
+	if err != nil {
+		return err
+	}
+	// After the commit, since the turn is every producer's. One that is lost is found by
+	// the relay's sweep.
+	if at, due := batch.wake(len(job.Messages), left); due {
+		return s.inTx(ctx, v, func(tx pgx.Tx) error { return s.touch(ctx, tx, v, at) })
+	}
+	return nil
+}
+
+// wake tells when the vendor's turn wants a look: when rows that went back are due, or now
+// if this batch took the claim of total rows over its half, with left rows left: a number is
+// claimed for again when half its window is free.
+func (b recordBatch) wake(total, left int) (time.Time, bool) {
+	if left <= total/2 && left+len(b.allIDs) > total/2 {
+		return time.Now(), true
+	}
+	if len(b.back.at) == 0 {
+		return time.Time{}, false
+	}
+	return slices.MinFunc(b.back.at, time.Time.Compare), true
+}
+
+// touch wakes the vendor's turn at a time. It locks the turn until the commit: call it last.
+func (s *Store) touch(ctx context.Context, tx pgx.Tx, v vendor.ID, at time.Time) error {
+	_, err := tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": at})
+	return err
 }
 
 // settleLate ends the wait for outcomes that a newer lease has given up as unknown, and
@@ -521,14 +555,17 @@ type doneRows struct {
 }
 
 // progress takes done rows out of the claim, and tells whether the lease is still job's.
-func (s *Store) progress(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, done doneRows) (leased bool, err error) {
+func (s *Store) progress(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJob, done doneRows) (left int, leased bool, err error) {
 	if done.ids == nil {
 		done.ids = []int64{}
 	}
-	tag, err := tx.Exec(ctx, s.sql("SendProgress"), pgx.StrictNamedArgs{
+	err = tx.QueryRow(ctx, s.sql("SendProgress"), pgx.StrictNamedArgs{
 		"vendor_id": v, "claim_id": job.Claim, "lease": job.Lease, "done_ids": done.ids, "keep": done.keep,
-	})
-	return tag.RowsAffected() > 0, err
+	}).Scan(&left)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, false, nil
+	}
+	return left, err == nil, err
 }
 
 // ReturnRows gives rows that were not marked back to their lane, due at `at`.
@@ -568,7 +605,7 @@ func (s *Store) postpone(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJo
 	if err := s.requeue(ctx, tx, v, job, due); err != nil {
 		return err
 	}
-	leased, err := s.progress(ctx, tx, v, job, doneRows{due.ids, keepAfterReturn})
+	_, leased, err := s.progress(ctx, tx, v, job, doneRows{due.ids, keepAfterReturn})
 	if err == nil && !leased {
 		err = ErrClaimGone
 	}
@@ -576,8 +613,7 @@ func (s *Store) postpone(ctx context.Context, tx pgx.Tx, v vendor.ID, job SendJo
 		return err
 	}
 	first := slices.MinFunc(due.at, time.Time.Compare)
-	_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": first})
-	return err
+	return s.touch(ctx, tx, v, first)
 }
 
 // CancelRows ends rows of a cancelled campaign that never left.
@@ -592,7 +628,7 @@ func (s *Store) CancelRows(ctx context.Context, v vendor.ID, job SendJob, ids []
 		}); err != nil {
 			return err
 		}
-		_, err := s.progress(ctx, tx, v, job, doneRows{raw, keepAfterReturn})
+		_, _, err := s.progress(ctx, tx, v, job, doneRows{raw, keepAfterReturn})
 		return err
 	})
 }
@@ -613,8 +649,7 @@ func (s *Store) EndSend(ctx context.Context, v vendor.ID, job SendJob) error {
 		if err := s.ringWhenDrained(ctx, tx, v, job.Campaign); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
-		return err
+		return s.touch(ctx, tx, v, time.Now())
 	})
 }
 

@@ -126,8 +126,7 @@ func (s *Store) FinishWork(ctx context.Context, v vendor.ID, claim ClaimID, back
 		}); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
-		return err
+		return s.touch(ctx, tx, v, time.Now())
 	})
 }
 

@@ -52,8 +52,7 @@ func (s *Store) LearnAccount(ctx context.Context, v vendor.ID, w waba.ID, at Lea
 			}
 		}
 		// A window may have grown.
-		_, err := tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
-		return err
+		return s.touch(ctx, tx, v, time.Now())
 	})
 }
 

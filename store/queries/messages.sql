@@ -102,33 +102,36 @@ FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id;
 -- What Meta answered, merged with what its webhooks may already have said. Captures a
 -- message's own price once. One that Meta accepted, and whose failure was told before this,
 -- goes to the settlement. $1 vendor, $2 month, $3.. parallel arrays, sorted by message.
+-- LATERAL with OFFSET 0 and the upsert are look-ups by primary key whatever the statistics
+-- say: as joins, the plan read every attempt the vendor had, at every call.
 WITH r AS (
     SELECT * FROM unnest($3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[],
                          $10::timestamptz[], $11::bigint[], $12::smallint[])
         AS r(message_id, attempt, status, wamid, code, title, details, retry_at, price_micros, waits)
-), old AS (
-    SELECT a.message_id, a.attempt, a.campaign_id, a.status, a.captured_micros FROM message_attempts a JOIN r USING (message_id, attempt)
-    WHERE a.vendor_id = $1 AND a.month = $2 ORDER BY a.message_id, a.attempt FOR UPDATE OF a
 ), merged AS (
-    SELECT r.*, old.campaign_id, old.captured_micros AS captured_before, old.status AS status_before,
-           CASE WHEN message_rank(r.status) > message_rank(old.status) THEN r.status ELSE old.status END AS now_status
-    FROM r JOIN old USING (message_id, attempt)
+    SELECT r.*, old.campaign_id, old.claim_id, old.captured_micros AS captured_before,
+           CASE WHEN message_rank(r.status) > message_rank(old.status) THEN r.status ELSE old.status END AS now_status,
+           -- After the grace period it has been decided whether another attempt is made.
+           COALESCE(CASE WHEN old.status <> 'UNCONFIRMED' THEN r.retry_at END, old.retry_at) AS now_retry_at
+    FROM r CROSS JOIN LATERAL (
+        SELECT a.campaign_id, a.claim_id, a.status, a.captured_micros, a.retry_at FROM message_attempts a
+        WHERE a.vendor_id = $1 AND a.month = $2 AND a.message_id = r.message_id AND a.attempt = r.attempt
+        FOR UPDATE OFFSET 0) old
 ), done AS (
-    UPDATE message_attempts a SET
-        status = m.now_status,
-        wamid = COALESCE(m.wamid, a.wamid),
-        sent_at = CASE WHEN m.status = 'SENT' THEN COALESCE(a.sent_at, now()) ELSE a.sent_at END,
-        failed_at = CASE WHEN m.now_status = 'FAILED' THEN COALESCE(a.failed_at, now()) ELSE a.failed_at END,
-        error_code = COALESCE(m.code, a.error_code), error_title = COALESCE(m.title, a.error_title),
-        error_details = COALESCE(m.details, a.error_details),
-        -- After the grace period it has been decided whether another attempt is made.
-        retry_at = CASE WHEN m.now_status = 'FAILED' THEN COALESCE(CASE WHEN m.status_before <> 'UNCONFIRMED' THEN m.retry_at END, a.retry_at) END,
-        waits = GREATEST(a.waits, m.waits),
-        captured_micros = CASE WHEN m.captured_before = 0 AND m.now_status IN ('SENT', 'DELIVERED', 'READ')
-                               THEN m.price_micros ELSE m.captured_before END
+    INSERT INTO message_attempts AS a (vendor_id, message_id, attempt, month, campaign_id, claim_id, status, wamid, sent_at, failed_at,
+                                       error_code, error_title, error_details, retry_at, waits, captured_micros)
+    SELECT $1, m.message_id, m.attempt, $2, m.campaign_id, m.claim_id, m.now_status, m.wamid,
+           CASE WHEN m.status = 'SENT' THEN now() END, CASE WHEN m.now_status = 'FAILED' THEN now() END,
+           m.code, m.title, m.details, CASE WHEN m.now_status = 'FAILED' THEN m.now_retry_at END, m.waits,
+           CASE WHEN m.captured_before = 0 AND m.now_status IN ('SENT', 'DELIVERED', 'READ') THEN m.price_micros ELSE m.captured_before END
     FROM merged m
-    WHERE a.vendor_id = $1 AND a.month = $2 AND a.message_id = m.message_id AND a.attempt = m.attempt
-    RETURNING a.message_id, a.captured_micros, m.captured_before
+    ON CONFLICT (vendor_id, message_id, attempt, month) DO UPDATE SET
+        status = EXCLUDED.status, wamid = COALESCE(EXCLUDED.wamid, a.wamid),
+        sent_at = COALESCE(a.sent_at, EXCLUDED.sent_at), failed_at = COALESCE(a.failed_at, EXCLUDED.failed_at),
+        error_code = COALESCE(EXCLUDED.error_code, a.error_code), error_title = COALESCE(EXCLUDED.error_title, a.error_title),
+        error_details = COALESCE(EXCLUDED.error_details, a.error_details),
+        retry_at = EXCLUDED.retry_at, waits = GREATEST(a.waits, EXCLUDED.waits), captured_micros = EXCLUDED.captured_micros
+    RETURNING a.captured_micros
 ), fallen AS (
     INSERT INTO settlements (vendor_id, message_id, attempt, month, campaign_id)
     SELECT $1, m.message_id, m.attempt, $2, m.campaign_id FROM merged m WHERE m.status IN ('SENT', 'UNKNOWN') AND m.now_status = 'FAILED'
@@ -136,7 +139,8 @@ WITH r AS (
     ON CONFLICT DO NOTHING
     RETURNING message_id
 )
-SELECT COALESCE(sum(captured_micros - captured_before), 0)::bigint AS captured_micros, EXISTS (SELECT 1 FROM fallen) AS fallen FROM done;
+SELECT (COALESCE((SELECT sum(captured_micros) FROM done), 0) - COALESCE((SELECT sum(captured_before) FROM merged), 0))::bigint AS captured_micros,
+       EXISTS (SELECT 1 FROM fallen) AS fallen;
 
 -- name: SuppressRecipients
 -- The recipients of these messages get no marketing any more, by whatever name Meta knows them.
@@ -207,10 +211,11 @@ ON CONFLICT (vendor_id, message_id) WHERE message_id IS NOT NULL DO NOTHING;
 -- name: SendProgress
 -- What is settled leaves the claim: what it holds is what is in flight.
 UPDATE outbox_claims SET
-    message_ids = ARRAY(SELECT x FROM unnest(message_ids) x WHERE x <> ALL(@done_ids::bigint[]) ORDER BY x),
+    message_ids = ARRAY(SELECT unnest(message_ids) EXCEPT SELECT unnest(@done_ids::bigint[]) ORDER BY 1),
     open_rows = GREATEST(open_rows - cardinality(@done_ids::bigint[]), 0),
     claimed_until = GREATEST(claimed_until, now() + @keep)
-WHERE vendor_id = @vendor_id AND id = @claim_id AND lease = @lease;
+WHERE vendor_id = @vendor_id AND id = @claim_id AND lease = @lease
+RETURNING open_rows;
 
 -- name: SendEnd
 DELETE FROM outbox_claims WHERE vendor_id = @vendor_id AND id = @claim_id AND lease = @lease RETURNING message_ids;
