@@ -180,7 +180,7 @@ func (w *world) copyParties(ctx context.Context, parties []*party) error {
 	}
 	quotations := &table{name: "quotations", columns: []string{
 		"vendor_id", "id", "campaign_id", "number", "status", "currency", "snapshot_id", "inputs", "fingerprint", "quantity",
-		"messages_micros", "fees_micros", "tax_micros", "total_micros", "wallet_sufficient", "expires_at",
+		"messages_micros", "fees_micros", "tax_micros", "total_micros", "wallet_sufficient", "expires_at", "pdf_status",
 	}}
 	items := &table{name: "quotation_items", columns: []string{
 		"vendor_id", "quotation_id", "line_no", "kind", "country", "quantity", "unit_micros", "amount_micros", "share_micros",
@@ -205,7 +205,7 @@ func (w *world) copyParties(ctx context.Context, parties []*party) error {
 		})
 		quotations.rows = append(quotations.rows, []any{
 			v, p.quotation, string(p.campaign), "Q-1", "ACCEPTED", "USD", p.snapshot, `{}`, []byte("f"), int32(p.messages), //nolint:gosec // ours
-			total, int64(0), int64(0), total, true, time.Now().AddDate(0, 0, 1),
+			total, int64(0), int64(0), total, true, time.Now().AddDate(0, 0, 1), "READY", // a missing one would be made, by its own workflow
 		})
 		items.rows = append(items.rows, []any{
 			v, p.quotation, int32(1), "MESSAGES", "IN", int32(p.messages), int64(messagePrice), total, int64(messagePrice), //nolint:gosec // ours

@@ -28,10 +28,12 @@ const (
 	rowsPerVendor   = 50
 	rowsPerClaim    = 500
 
-	// One workflow serves up to rowsPerBatch rows of claims taken within gatherFor: a
+	// One workflow serves the claims taken within gatherFor, up to so many rows and lanes: a
 	// workflow and its activities cost Temporal the same for fifty rows as for a thousand.
-	rowsPerBatch = 2000
-	gatherFor    = 100 * time.Millisecond
+	// Each lane is an activity, and the activities of one workflow start one by one.
+	rowsPerBatch  = 10_000
+	lanesPerBatch = 40
+	gatherFor     = 100 * time.Millisecond
 
 	// claimLease is how long a claim may show no sign of life before a relay starts its
 	// workflow again: well above the time to start one, well below a person's patience.
@@ -164,7 +166,7 @@ func (r *Relay) claim(ctx context.Context) error {
 func (r *Relay) gather(ctx context.Context) (work, sends []store.Claim, err error) {
 	batch, began, rows := id.Random(), time.Now(), 0
 	at := map[store.ClaimID]int{}
-	for rows < rowsPerBatch && time.Since(began) < gatherFor {
+	for rows < rowsPerBatch && len(sends) < lanesPerBatch && time.Since(began) < gatherFor {
 		claims, err := r.Store.ClaimOutbox(ctx, batch, store.ClaimShare{
 			Vendors: vendorsPerClaim, PerVendor: rowsPerVendor, Total: rowsPerClaim, Lease: claimLease,
 		})
