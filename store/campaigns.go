@@ -120,27 +120,34 @@ func scanCampaign(row pgx.Row) (campaign.Campaign, error) {
 		q                                              *string
 		month                                          *int32
 		by                                             *vendor.UserID
+		parent                                         *campaign.ID
 		scheduled, approved, frozen, started, finished *time.Time
 		until, expires                                 *time.Time
 	)
-	err := row.Scan(&c.ID, &c.Name, &c.State, &c.HaltReason, &c.Template, &c.SenderNumber, &c.Category, &c.Audience, &c.Parameters,
+	err := row.Scan(&c.ID, &c.Kind, &parent, &c.Name, &c.State, &c.HaltReason, &c.Template, &c.SenderNumber, &c.Category, &c.Audience, &c.Parameters,
 		&scheduled, &c.TimeZone, &q, &month, &c.Frozen, &c.Version, &by, &c.CreatedAt, &approved, &frozen, &started, &finished,
 		&c.HaltRemedy, &until, &expires)
-	c.Quotation, c.Month, c.CreatedBy = orZero(q), orZero(month), orZero(by)
+	c.Quotation, c.Month, c.CreatedBy, c.Parent = orZero(q), orZero(month), orZero(by), orZero(parent)
 	c.ScheduledAt, c.ApprovedAt, c.FrozenAt = utc(scheduled), utc(approved), utc(frozen)
 	c.StartedAt, c.FinishedAt, c.CreatedAt = utc(started), utc(finished), c.CreatedAt.UTC()
 	c.HaltUntil, c.ExpiresAt = utc(until), utc(expires)
 	return c, err
 }
 
-// ListCampaigns returns up to limit campaigns, newest first, from before the given id on
-// ("" is from the newest); in one state unless "".
-func (s *Store) ListCampaigns(ctx context.Context, v vendor.ID, state campaign.State, before campaign.ID, limit int) ([]campaign.Campaign, error) {
+// CampaignFilter narrows a list of campaigns; what is empty does not, but for Kind.
+type CampaignFilter struct {
+	State campaign.State
+	Kind  campaign.Kind // "": KindCampaign
+}
+
+// ListCampaigns returns up to limit campaigns that f lets through, newest first, from
+// before the given id on ("" is from the newest).
+func (s *Store) ListCampaigns(ctx context.Context, v vendor.ID, f CampaignFilter, before campaign.ID, limit int) ([]campaign.Campaign, error) {
 	var out []campaign.Campaign
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		var err error
 		out, err = collect(ctx, tx, s.sql("CampaignList"), pgx.StrictNamedArgs{
-			"vendor_id": v, "before": nullID(before), "status": nullID(state), "max_rows": limit,
+			"vendor_id": v, "before": nullID(before), "status": nullID(f.State), "kind": nullID(f.Kind), "max_rows": limit,
 		}, func(row pgx.CollectableRow) (campaign.Campaign, error) { return scanCampaign(row) })
 		return err
 	})

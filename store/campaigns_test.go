@@ -143,13 +143,13 @@ func TestCreateCampaign(t *testing.T) {
 	require.Equal(t, c, again)
 
 	second := s.draft(t, vips())
-	list, err := s.ListCampaigns(ctx, s.v, "", "", 1)
+	list, err := s.ListCampaigns(ctx, s.v, store.CampaignFilter{}, "", 1)
 	require.NoError(t, err)
 	require.Equal(t, []campaign.Campaign{second}, list)
-	list, err = s.ListCampaigns(ctx, s.v, campaign.Draft, second.ID, 5)
+	list, err = s.ListCampaigns(ctx, s.v, store.CampaignFilter{State: campaign.Draft}, second.ID, 5)
 	require.NoError(t, err)
 	require.Equal(t, []campaign.Campaign{c}, list)
-	list, err = s.ListCampaigns(ctx, s.v, campaign.Running, "", 5)
+	list, err = s.ListCampaigns(ctx, s.v, store.CampaignFilter{State: campaign.Running}, "", 5)
 	require.NoError(t, err)
 	require.Empty(t, list)
 
@@ -199,7 +199,7 @@ func TestCampaign_OfAnotherVendorIsNotThere(t *testing.T) {
 	require.ErrorIs(t, err, campaign.ErrNotFound)
 	_, err = s.CreateCampaign(ctx, stranger, s.spec(vips()), s.now, store.Once[campaign.Campaign]{})
 	require.ErrorIs(t, err, template.ErrNotFound)
-	list, err := s.ListCampaigns(ctx, stranger, "", "", 10)
+	list, err := s.ListCampaigns(ctx, stranger, store.CampaignFilter{}, "", 10)
 	require.NoError(t, err)
 	require.Empty(t, list)
 }

@@ -127,6 +127,10 @@ func (s *Store) FreezePage(ctx context.Context, v vendor.ID, c campaign.ID, rows
 		if row.Status != campaign.Preparing {
 			return errs.New(errs.Conflict, "campaign.not_preparing", "the campaign is not being prepared any more")
 		}
+		if replay, is, err := s.freezeReplay(ctx, tx, v, c, rows); err != nil || is {
+			frozen, done = replay.frozen, replay.done
+			return err
+		}
 		audience, err := campaign.ParseAudience(row.Audience)
 		if err != nil {
 			return err

@@ -42,6 +42,8 @@ type parameterBody struct {
 
 type campaignBody struct {
 	ID             campaign.ID              `json:"id"`
+	Kind           campaign.Kind            `json:"kind" enum:"CAMPAIGN,REPLAY,SINGLE"`
+	ParentID       campaign.ID              `json:"parent_id,omitempty" doc:"Of a REPLAY: the campaign whose messages failed"`
 	Name           string                   `json:"name"`
 	Status         campaign.State           `json:"status" enum:"DRAFT,QUOTED,APPROVED,SCHEDULED,PREPARING,RUNNING,PAUSED,HALTED,COMPLETED,CANCELLED"`
 	HaltReason     string                   `json:"halt_reason,omitempty" doc:"Why it is HALTED"`
@@ -66,7 +68,7 @@ type campaignBody struct {
 
 func newCampaignBody(c campaign.Campaign) campaignBody {
 	b := campaignBody{
-		ID: c.ID, Name: c.Name, Status: c.State, HaltReason: c.HaltReason, HaltRemedy: c.HaltRemedy,
+		ID: c.ID, Kind: c.Kind, ParentID: c.Parent, Name: c.Name, Status: c.State, HaltReason: c.HaltReason, HaltRemedy: c.HaltRemedy,
 		HaltUntil: optional(c.HaltUntil), ExpiresAt: optional(c.ExpiresAt), TemplateID: c.Template, SenderNumberID: c.SenderNumber,
 		Category: c.Category, Audience: newAudienceBody(c.Audience), Parameters: map[string]parameterBody{},
 		ScheduledAt: optional(c.ScheduledAt), TimeZone: c.TimeZone, QuotationID: quotation.ID(c.Quotation), CreatedBy: c.CreatedBy,
@@ -127,6 +129,7 @@ func (h *campaigns) create(ctx context.Context, who httpx.Principal, in *createC
 type listCampaignsInput struct {
 	httpx.Page
 	Status campaign.State `query:"status" enum:"DRAFT,QUOTED,APPROVED,SCHEDULED,PREPARING,RUNNING,PAUSED,HALTED,COMPLETED,CANCELLED"`
+	Kind   campaign.Kind  `query:"kind" enum:"CAMPAIGN,REPLAY,SINGLE" default:"CAMPAIGN" doc:"Replays of dead letters are listed when asked for"`
 }
 
 func (h *campaigns) list(ctx context.Context, who httpx.Principal, in *listCampaignsInput) (*httpx.Reply[httpx.List[campaignBody]], error) {
@@ -134,7 +137,7 @@ func (h *campaigns) list(ctx context.Context, who httpx.Principal, in *listCampa
 	if err != nil {
 		return nil, err
 	}
-	rows, err := h.store.ListCampaigns(ctx, who.Vendor, in.Status, before, in.Limit+1)
+	rows, err := h.store.ListCampaigns(ctx, who.Vendor, store.CampaignFilter{State: in.Status, Kind: in.Kind}, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

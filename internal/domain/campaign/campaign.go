@@ -34,6 +34,8 @@ type NewCampaign struct {
 // Campaign is one message to many people.
 type Campaign struct {
 	ID           ID
+	Kind         Kind
+	Parent       ID // of a replay: the campaign whose messages failed
 	Name         string
 	State        State
 	HaltReason   string    // why it is HALTED, else ""
