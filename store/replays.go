@@ -60,6 +60,12 @@ type chosenLetters struct {
 	IDs        []string
 }
 
+// replayPlan is what was asked for and which letters that takes.
+type replayPlan struct {
+	ask    letter.Replay
+	chosen []chosenLetters
+}
+
 // ReplayDeadLetters sends letters out again. In one transaction it chooses those that may
 // (see letter.Replay), marks them, makes one REPLAY campaign for each campaign whose
 // messages failed, holds their messages' own prices for it, and asks for its workflow;
@@ -78,6 +84,7 @@ func (s *Store) ReplayDeadLetters(ctx context.Context, v vendor.ID, r letter.Rep
 			return Replayed{}, err
 		}
 		out := summarize(r, chosen)
+		plan := replayPlan{r, chosen}
 		purse, err := s.walletTx(ctx, tx, v)
 		if err != nil {
 			return out, err
@@ -89,10 +96,10 @@ func (s *Store) ReplayDeadLetters(ctx context.Context, v vendor.ID, r letter.Rep
 		if !out.Sufficient() {
 			return out, wallet.ErrInsufficientFunds.Detail("the wallet lacks %s %s of %s", purse.Currency, out.Price-out.Balance, out.Price)
 		}
-		if err := s.makeReplays(ctx, tx, v, r, &out, chosen); err != nil {
+		if err := s.makeReplays(ctx, tx, v, plan, &out); err != nil {
 			return out, err
 		}
-		return out, s.enqueueReplays(ctx, tx, v, out, chosen)
+		return out, s.enqueueReplays(ctx, tx, v, plan, out)
 	})
 }
 
@@ -150,7 +157,7 @@ func summarize(r letter.Replay, chosen []chosenLetters) Replayed {
 }
 
 // makeReplays makes the campaigns, marks the letters, and holds the money.
-func (s *Store) makeReplays(ctx context.Context, tx pgx.Tx, v vendor.ID, r letter.Replay, out *Replayed, chosen []chosenLetters) error {
+func (s *Store) makeReplays(ctx context.Context, tx pgx.Tx, v vendor.ID, plan replayPlan, out *Replayed) error {
 	if len(out.Campaigns) == 0 {
 		return nil
 	}
@@ -163,16 +170,16 @@ func (s *Store) makeReplays(ctx context.Context, tx pgx.Tx, v vendor.ID, r lette
 		holds[i] = wallet.Hold(string(c.ID), "hold/"+string(c.ID), c.Price)
 	}
 	var rate *int
-	if r.RatePerSecond > 0 {
-		rate = &r.RatePerSecond
+	if plan.ask.RatePerSecond > 0 {
+		rate = &plan.ask.RatePerSecond
 	}
 	if _, err := tx.Exec(ctx, s.sql("ReplayInsert"), pgx.StrictNamedArgs{
-		"vendor_id": v, "parents": texts(parents), "replays": texts(replays), "rate": rate, "created_by": nullID(r.By),
+		"vendor_id": v, "parents": texts(parents), "replays": texts(replays), "rate": rate, "created_by": nullID(plan.ask.By),
 	}); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, s.sql("ReplayMark"), pgx.StrictNamedArgs{
-		"vendor_id": v, "parents": texts(parents), "replays": texts(replays), "ids": idsOf(chosen, letter.Message),
+		"vendor_id": v, "parents": texts(parents), "replays": texts(replays), "ids": plan.ids(letter.Message),
 	}); err != nil {
 		return err
 	}
@@ -185,7 +192,7 @@ func (s *Store) makeReplays(ctx context.Context, tx pgx.Tx, v vendor.ID, r lette
 
 // enqueueReplays asks for the campaigns' workflows and puts events back. It comes last: it
 // locks the vendor's turn.
-func (s *Store) enqueueReplays(ctx context.Context, tx pgx.Tx, v vendor.ID, out Replayed, chosen []chosenLetters) error {
+func (s *Store) enqueueReplays(ctx context.Context, tx pgx.Tx, v vendor.ID, plan replayPlan, out Replayed) error {
 	for _, c := range out.Campaigns {
 		if err := s.enqueue(ctx, tx, v, "campaign.approved", string(c.ID)); err != nil {
 			return err
@@ -194,13 +201,13 @@ func (s *Store) enqueueReplays(ctx context.Context, tx pgx.Tx, v vendor.ID, out 
 	if out.Events == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, s.sql("ReplayEvents"), pgx.StrictNamedArgs{"vendor_id": v, "ids": idsOf(chosen, letter.Event)})
+	_, err := tx.Exec(ctx, s.sql("ReplayEvents"), pgx.StrictNamedArgs{"vendor_id": v, "ids": plan.ids(letter.Event)})
 	return err
 }
 
-func idsOf(chosen []chosenLetters, source letter.Source) []string {
+func (p replayPlan) ids(source letter.Source) []string {
 	out := []string{}
-	for _, c := range chosen {
+	for _, c := range p.chosen {
 		if c.Source == source {
 			out = append(out, c.IDs...)
 		}

@@ -126,6 +126,12 @@ func campaignRoutes(api *httpx.API, d Deps) {
 	httpx.Route(api, "POST /campaigns/{id}/cancel", 200, vendor.Member, "End a campaign and give back what is not spent", c.cancel)
 	httpx.Route(api, "GET /campaigns/{id}/messages", 200, vendor.Member, "List a campaign's messages", c.messages)
 
+	l := &deadLetters{store: d.Store, keys: d.Keys}
+	httpx.Route(api, "GET /dead-letters", 200, vendor.Member, "List what failed for good, newest first", l.list)
+	httpx.Route(api, "GET /dead-letters/summary", 200, vendor.Member, "Count what failed for good by its cause", l.summary)
+	httpx.Route(api, "GET /dead-letters/{id}", 200, vendor.Member, "Read a dead letter: cause, remedy, and its message now", l.get)
+	httpx.Route(api, "POST /dead-letters/replays", 202, vendor.Admin, "Send dead letters again, or count what that would be", l.replay)
+
 	q := &quotations{store: d.Store, blob: d.Blob}
 	httpx.Route(api, "POST /campaigns/{id}/quotations", 201, vendor.Member, "Price a campaign", q.issue)
 	httpx.Route(api, "GET /quotations/{id}", 200, vendor.Member, "Read a quotation", q.get)

@@ -99,6 +99,20 @@ func (n Number) LogValue() slog.Value { return slog.StringValue("[number " + n.r
 // GoString keeps the number out of %#v.
 func (n Number) GoString() string { return "phone.Number[" + n.region + "]" }
 
+// Mask hides all but the last four digits of a number in E.164 form: enough to know it
+// again, too little to write to it. A number too short for that is hidden whole.
+func Mask(e164 string) string {
+	digits := strings.TrimPrefix(e164, "+")
+	kept := ""
+	if len(digits) > 2*maskKeeps {
+		kept = digits[len(digits)-maskKeeps:]
+	}
+	return "+" + strings.Repeat("•", len(digits)-len(kept)) + kept
+}
+
+// maskKeeps is how many digits a masked number shows.
+const maskKeeps = 4
+
 // KnownRegion tells whether region can be a default country.
 func KnownRegion(region string) bool { return phonenumbers.GetCountryCodeForRegion(region) != 0 }
 
