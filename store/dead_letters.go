@@ -11,6 +11,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/id"
 )
 
 // DeadLetter is one failure for good: of a message, or of an event that Temporal refused.
@@ -116,6 +117,9 @@ type DeadLetterDetail struct {
 // Errors: dead_letter.not_found.
 func (s *Store) DeadLetter(ctx context.Context, v vendor.ID, l letter.ID) (DeadLetterDetail, error) {
 	var out DeadLetterDetail
+	if !id.Valid(string(l)) {
+		return out, letter.ErrNotFound
+	}
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		var err error
 		out.DeadLetter, err = scanLetter(tx.QueryRow(ctx, s.sql("DeadLetterByID"), pgx.StrictNamedArgs{"vendor_id": v, "id": l}))

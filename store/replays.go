@@ -109,6 +109,9 @@ func (s *Store) chooseLetters(ctx context.Context, tx pgx.Tx, v vendor.ID, r let
 	args["ids"] = nil
 	if len(r.IDs) > 0 {
 		ids := slices.Compact(slices.Sorted(slices.Values(r.IDs)))
+		if slices.ContainsFunc(ids, func(l letter.ID) bool { return !id.Valid(string(l)) }) {
+			return nil, letter.ErrNotFound
+		}
 		args["ids"] = texts(ids)
 		var known int
 		if err := tx.QueryRow(ctx, s.sql("ReplayKnown"), pgx.StrictNamedArgs{"vendor_id": v, "ids": texts(ids)}).Scan(&known); err != nil {

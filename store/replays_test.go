@@ -342,3 +342,18 @@ func TestDeadLetters_PagesAndCounts(t *testing.T) {
 	require.Equal(t, 131026, counts[0].Code)
 	require.Equal(t, "UNCONFIRMED", counts[1].CauseClass)
 }
+
+func TestReplay_IsTheOperatorsToo(t *testing.T) {
+	t.Parallel()
+	c, _, _ := undelivered(t, 4, 2, 0)
+	operator, err := store.New(c.db.Operator())
+	require.NoError(t, err)
+	l, err := operator.DeadLetter(t.Context(), c.v, c.letters(t, store.LetterQuery{})[0].ID)
+	require.NoError(t, err)
+	require.Equal(t, message.Failed, l.Status)
+	out, err := operator.ReplayDeadLetters(t.Context(), c.v, everyLetter(), store.Once[store.Replayed]{})
+	require.NoError(t, err)
+	require.Equal(t, 2, out.Messages)
+	_, err = operator.DeadLetter(t.Context(), c.v, "not an id")
+	require.ErrorIs(t, err, letter.ErrNotFound)
+}
