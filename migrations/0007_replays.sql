@@ -29,7 +29,22 @@ SELECT l.vendor_id, l.id, l.source, l.campaign_id, l.message_id, l.attempt, l.mo
 FROM dead_letters l;
 GRANT SELECT ON dead_letter_states TO kloyst_app, kloyst_operator;
 
+-- +goose StatementBegin
+-- How many other vendors' turns are due before p_before, at most a thousand: a count, and
+-- never who. A vendor asks why its own campaign waits.
+CREATE FUNCTION outbox_rivals(p_before timestamptz) RETURNS integer
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT count(*)::integer FROM (
+        SELECT 1 FROM outbox_turns t WHERE t.wake_at < LEAST(p_before, clock_timestamp()) AND t.vendor_id <> current_vendor() LIMIT 1000) x;
+$$;
+-- +goose StatementEnd
+CREATE POLICY rivals_count ON outbox_turns FOR SELECT TO kloyst_owner USING (true);
+REVOKE ALL ON FUNCTION outbox_rivals(timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION outbox_rivals(timestamptz) TO kloyst_app, kloyst_operator;
+
 -- +goose Down
+DROP FUNCTION outbox_rivals(timestamptz);
+DROP POLICY rivals_count ON outbox_turns;
 DROP VIEW dead_letter_states;
 DROP INDEX dead_letters_replay_idx, dead_letters_campaign_idx, dead_letters_subject_idx;
 ALTER TABLE dead_letters DROP COLUMN replay_campaign_id;

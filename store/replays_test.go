@@ -36,25 +36,12 @@ func undelivered(t *testing.T, people, failed, unconfirmed int) (c campaigner, j
 	require.NoError(t, c.EndSend(t.Context(), c.v, job))
 	c.exec(t, `UPDATE unknown_attempts SET settle_at = now()`)
 	c.settle(t)
-	c.finish(t, c.campaign)
+	c.finish(t)
 	return c, job, marked
 }
 
 func refuse(_ int, r *store.SendResult) {
 	r.Status, r.Wamid, r.Code, r.Title, r.Class = message.Failed, "", 131026, "undeliverable", "RECIPIENT"
-}
-
-func (c campaigner) exec(t *testing.T, sql string, args ...any) {
-	t.Helper()
-	_, err := c.db.Super().Exec(t.Context(), sql, args...)
-	require.NoError(t, err)
-}
-
-func (c campaigner) finish(t *testing.T, of campaign.ID) {
-	t.Helper()
-	finished, err := c.FinishCampaign(t.Context(), c.v, of)
-	require.NoError(t, err)
-	require.True(t, finished)
 }
 
 func (c campaigner) replay(t *testing.T, r letter.Replay) store.Replayed {
@@ -125,7 +112,7 @@ func TestReplay_SendsWhatFailedOnceMore(t *testing.T) {
 		}
 	})
 	require.NoError(t, c.EndSend(t.Context(), c.v, job))
-	c.finish(t, again.campaign)
+	again.finish(t)
 	require.Equal(t, map[string]int{"SENT": 7, "FAILED": 3}, again.statuses(t))
 	w, err = c.Wallet(t.Context(), c.v)
 	require.NoError(t, err)
@@ -183,7 +170,7 @@ func TestReplay_LeavesOutWhatWasRaisedMeanwhile(t *testing.T) {
 	require.NoError(t, err)
 	c.answer(t, next, left, sent)
 	require.NoError(t, c.EndSend(t.Context(), c.v, next))
-	c.finish(t, again.campaign)
+	again.finish(t)
 	c.requireSound(t)
 	l, err := c.DeadLetter(t.Context(), c.v, c.letters(t, store.LetterQuery{Filter: letter.Filter{CauseClass: "UNCONFIRMED"}})[0].ID)
 	require.NoError(t, err)
@@ -244,7 +231,7 @@ func TestReplay_OfACancelledReplayCanBeAskedForAgain(t *testing.T) {
 	done, err := c.CancelPage(t.Context(), c.v, first.campaign, 100)
 	require.NoError(t, err)
 	require.True(t, done)
-	c.finish(t, first.campaign)
+	first.finish(t)
 	c.requireSound(t)
 	require.Equal(t, 4, c.replay(t, everyLetter()).Messages)
 }

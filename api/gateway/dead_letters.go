@@ -55,11 +55,7 @@ func letterRemedy(l store.DeadLetter) string {
 	if l.Code == 0 && l.CauseClass == string(message.Unconfirmed) {
 		return unconfirmedRemedy
 	}
-	if l.Code == 0 { // Meta has a code 0 too; here it is none
-		return ""
-	}
-	known, _ := meta.Lookup(l.Code, 0) // an unknown one has no remedy
-	return known.Remedy
+	return meta.Remedy(l.Code)
 }
 
 // LetterFilter narrows dead letters down; it is exported since inputs embed it.

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -115,4 +116,43 @@ func TestDeadLetters_Replay(t *testing.T) {
 
 	l := as[object](t, as[[]any](t, u.get("/v1/dead-letters?replayed=true").is(http.StatusOK)["items"])[0])
 	require.Equal(t, replay["campaign_id"], l["replay_campaign_id"])
+}
+
+func TestExplain_CampaignAndMessage(t *testing.T) {
+	t.Parallel()
+	u := newWorld(t).newTrader("asha@acme.example")
+	made := u.post("/v1/campaigns", u.campaign(), key("c1")...).is(http.StatusCreated)
+	path := "/v1/campaigns/" + as[string](t, made["id"])
+	waits := func() []any { return as[[]any](t, u.get(path + "/explain").is(http.StatusOK)["waits"]) }
+	code := func(at int) any { return as[object](t, waits()[at])["code"] }
+
+	require.Equal(t, "NOT_QUOTED", code(0))
+	q := u.post(path+"/quotations", nil, key("q1")...).is(http.StatusCreated)
+	require.Equal(t, "AWAITING_APPROVAL", code(0))
+	require.Equal(t, "WALLET_SHORT", code(2))
+	u.topUp(10 * money.Unit)
+	u.post(path+"/approve", object{"quotation_id": q["id"]}, key("a1")...).is(http.StatusAccepted)
+	explained := u.get(path + "/explain").is(http.StatusOK)
+	require.Equal(t, "STARTING", code(0))
+	require.Equal(t, "APPROVED", explained["status"])
+	require.NotEmpty(t, explained["finish_at"])
+
+	u.failed(1)
+	l := as[object](t, as[[]any](t, u.get("/v1/dead-letters").is(http.StatusOK)["items"])[0])
+	message := "/v1/messages/" + strconv.Itoa(int(as[float64](t, l["message_id"])))
+	got := u.get(message).is(http.StatusOK)
+	require.Equal(t, "FAILED", got["status"])
+	require.Equal(t, l["campaign_id"], got["campaign_id"])
+	why := u.get(message + "/explain").is(http.StatusOK)
+	require.Equal(t, "FAILED", as[object](t, as[[]any](t, why["waits"])[0])["code"])
+	require.Equal(t, "DEAD_LETTER", as[object](t, as[[]any](t, why["waits"])[1])["code"])
+	attempt := as[object](t, as[[]any](t, why["attempts"])[0])
+	require.InDelta(t, 131026, attempt["code"], 0)
+	require.NotEmpty(t, attempt["remedy"])
+
+	stranger := u.newUser("eve@elsewhere.example")
+	stranger.get(path+"/explain").refused(http.StatusNotFound, "campaign.not_found")
+	for _, p := range []string{message, message + "/explain", "/v1/messages/x", "/v1/messages/-1"} {
+		stranger.get(p).refused(http.StatusNotFound, "message.not_found")
+	}
 }

@@ -2,18 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/explain"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/store"
 )
 
 // campaignCmd steers one campaign from the outside.
 type campaignCmd struct {
-	Explain campaignExplainCmd `cmd:"" help:"Say where a campaign and its money stand."`
+	Explain campaignExplainCmd `cmd:"" help:"Say what a campaign waits for, and where it and its money stand."`
 	Pause   campaignPauseCmd   `cmd:"" help:"Stop sending; nothing is lost."`
 	Resume  campaignResumeCmd  `cmd:"" help:"Go on after a pause or a halt."`
 	Cancel  campaignCancelCmd  `cmd:"" help:"End a campaign; what was not sent is given back."`
@@ -76,9 +78,13 @@ func (c campaignExplainCmd) Run(ctx context.Context, env *cliEnv) error {
 	if err != nil {
 		return err
 	}
-	out := json.NewEncoder(os.Stdout)
-	out.SetIndent("", "  ")
-	return out.Encode(map[string]any{
+	f, err := s.CampaignFacts(ctx, vendor.ID(c.Vendor), campaign.ID(c.Campaign), time.Now().UTC())
+	if err != nil {
+		return err
+	}
+	why := explain.Campaign(f, meta.Remedy)
+	return printJSON(os.Stdout, map[string]any{
+		"waits": waitFields(why.Lines), "finish_at": stamp(why.FinishAt),
 		"name": o.Campaign.Name, "status": o.Campaign.State, "halt_reason": o.Campaign.HaltReason,
 		"scheduled_at": o.Campaign.ScheduledAt, "time_zone": o.Campaign.TimeZone, "frozen": o.Campaign.Frozen,
 		"messages": map[string]int64{

@@ -27,6 +27,16 @@ func Lookup(code, subcode int) (Code, bool) {
 	return Code{}, false
 }
 
+// Remedy tells what to do about a code; "" where nothing is known. 0 stands for no code
+// here, though Meta has one of that number.
+func Remedy(code int) string {
+	if code == 0 {
+		return ""
+	}
+	known, _ := Lookup(code, 0)
+	return known.Remedy
+}
+
 // Known lists the codes of the table, for tests and documents.
 func Known() map[int]Code {
 	return maps.Clone(codes())

@@ -100,7 +100,7 @@ WITH page AS (
     INSERT INTO message_logs (vendor_id, month, campaign_id, contact_id, recipient_hash, country, mobile_ct, name_ct, attributes, price_micros)
     SELECT @vendor_id, @month, @campaign_id, s.contact_id, s.recipient_hash, s.country, s.mobile_ct, s.name_ct, s.attributes, s.price_micros
     FROM standing s ORDER BY s.id
-    ON CONFLICT (vendor_id, campaign_id, recipient_hash, month) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING id, price_micros
 ), pace AS (
     SELECT l.id AS lane_id, interval '1 second' / c.replay_rate AS apart,
