@@ -12,6 +12,9 @@ ALTER TABLE campaigns
 -- The message of a replay has the recipient hash of the one that failed: campaign and hash
 -- find either from the other, and the busy tables carry no link.
 ALTER TABLE dead_letters ADD COLUMN replay_campaign_id uuid;
+-- Pages go by time and id: a batch's letters share their time.
+DROP INDEX dead_letters_created_idx;
+CREATE INDEX dead_letters_created_idx ON dead_letters (vendor_id, created_at, id);
 CREATE INDEX dead_letters_replay_idx ON dead_letters (replay_campaign_id, id) WHERE replay_campaign_id IS NOT NULL;
 CREATE INDEX dead_letters_campaign_idx ON dead_letters (campaign_id, created_at, id);
 CREATE INDEX dead_letters_subject_idx ON dead_letters (subject_id, event_kind, created_at) WHERE source = 'EVENT';
@@ -46,7 +49,8 @@ GRANT EXECUTE ON FUNCTION outbox_rivals(timestamptz) TO kloyst_app, kloyst_opera
 DROP FUNCTION outbox_rivals(timestamptz);
 DROP POLICY rivals_count ON outbox_turns;
 DROP VIEW dead_letter_states;
-DROP INDEX dead_letters_replay_idx, dead_letters_campaign_idx, dead_letters_subject_idx;
+DROP INDEX dead_letters_replay_idx, dead_letters_campaign_idx, dead_letters_subject_idx, dead_letters_created_idx;
+CREATE INDEX dead_letters_created_idx ON dead_letters (vendor_id, created_at);
 ALTER TABLE dead_letters DROP COLUMN replay_campaign_id;
 ALTER TABLE campaigns DROP CONSTRAINT campaigns_parent_check, DROP CONSTRAINT campaigns_parent_fkey, DROP COLUMN kind,
     DROP COLUMN parent_id, DROP COLUMN replay_rate;

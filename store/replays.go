@@ -121,6 +121,9 @@ func (s *Store) chooseLetters(ctx context.Context, tx pgx.Tx, v vendor.ID, r let
 			return nil, letter.ErrNotFound
 		}
 	}
+	if _, err := tx.Exec(ctx, s.sql("PlanByIndex")); err != nil {
+		return nil, err
+	}
 	return collect(ctx, tx, s.sql("ReplayChoose"), args, pgx.RowToStructByPos[chosenLetters])
 }
 

@@ -35,14 +35,24 @@ LEFT JOIN LATERAL (
 WHERE m.vendor_id = @vendor_id AND m.id = @message_id AND m.month = @month;
 
 -- name: DeadLetterSummary
-SELECT source, cause_class, code, count(*), count(replayed_at), count(*) FILTER (WHERE from_replay), min(created_at), max(created_at)
-FROM dead_letter_states
-WHERE vendor_id = @vendor_id
-  AND (@campaign_id::uuid IS NULL OR campaign_id = @campaign_id::uuid)
-  AND (@cause_class::text IS NULL OR cause_class = @cause_class::text)
-  AND (@code::integer IS NULL OR code = @code::integer)
-  AND (@source::text IS NULL OR source = @source::text)
-  AND (@replayed::boolean IS NULL OR (replayed_at IS NOT NULL) = @replayed::boolean)
-  AND (@made_from::timestamptz IS NULL OR created_at >= @made_from::timestamptz)
-  AND (@made_to::timestamptz IS NULL OR created_at < @made_to::timestamptz)
-GROUP BY source, cause_class, code ORDER BY count(*) DESC, source, cause_class, code;
+-- Counted by campaign first: whether it is a replay is asked once each.
+SELECT g.source, g.cause_class, g.code, sum(g.n)::bigint, sum(g.replayed)::bigint,
+       sum(CASE WHEN c.kind = 'REPLAY' THEN g.n ELSE g.again END)::bigint, min(g.first), max(g.latest)
+FROM (
+    SELECT l.vendor_id, l.campaign_id, l.source, l.cause_class, COALESCE(l.code, 0) AS code, count(*) AS n, count(l.replayed_at) AS replayed,
+           count(*) FILTER (WHERE l.source = 'EVENT' AND EXISTS (
+               SELECT 1 FROM dead_letters b WHERE b.vendor_id = l.vendor_id AND b.source = 'EVENT' AND b.subject_id = l.subject_id
+                 AND b.event_kind = l.event_kind AND b.created_at < l.created_at AND b.replayed_at IS NOT NULL)) AS again,
+           min(l.created_at) AS first, max(l.created_at) AS latest
+    FROM dead_letters l
+    WHERE l.vendor_id = @vendor_id
+      AND (@campaign_id::uuid IS NULL OR l.campaign_id = @campaign_id::uuid)
+      AND (@cause_class::text IS NULL OR l.cause_class = @cause_class::text)
+      AND (@code::integer IS NULL OR l.code = @code::integer)
+      AND (@source::text IS NULL OR l.source = @source::text)
+      AND (@replayed::boolean IS NULL OR (l.replayed_at IS NOT NULL) = @replayed::boolean)
+      AND (@made_from::timestamptz IS NULL OR l.created_at >= @made_from::timestamptz)
+      AND (@made_to::timestamptz IS NULL OR l.created_at < @made_to::timestamptz)
+    GROUP BY l.vendor_id, l.campaign_id, l.source, l.cause_class, l.code) g
+LEFT JOIN campaigns c ON c.vendor_id = g.vendor_id AND c.id = g.campaign_id
+GROUP BY g.source, g.cause_class, g.code ORDER BY sum(g.n) DESC, g.source, g.cause_class, g.code;
