@@ -11,6 +11,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/explain"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
+	"github.com/kloyst/kloyst-core/internal/domain/waba"
 )
 
 const (
@@ -36,6 +37,11 @@ func (s *Store) CampaignFacts(ctx context.Context, v vendor.ID, c campaign.ID, n
 		if err != nil || at.month == nil {
 			return err
 		}
+		limits, err := s.senderLimitsTx(ctx, tx, v, waba.NumberID(at.number), now)
+		if err != nil {
+			return err
+		}
+		f.Budget = limits.Budget
 		if _, err := tx.Exec(ctx, s.sql("PlanByIndex")); err != nil {
 			return err
 		}
@@ -80,7 +86,7 @@ func (s *Store) explainCampaign(ctx context.Context, tx pgx.Tx, v vendor.ID, c c
 		&f.HaltReason, &f.Frozen, &at.month, &f.ReplayRate, &at.number,
 		&f.HaltRemedy, &f.HaltWakes, &halted, &until, &expires, &f.QuietHours,
 		&q.ID, &q.Standing, &offerEnds, &q.PDF, &offered, &q.Total, &q.Quantity,
-		&f.Currency, &f.Balance, &f.RatePerSecond, &at.lane, &f.Window, &turn, &pendings)
+		&f.Currency, &f.Balance, &f.RatePerSecond, &f.MetaNumber, &at.lane, &f.Window, &turn, &pendings)
 	f.CreatedAt, f.MovedAt, f.ApprovedAt, f.ScheduledAt = created.UTC(), moved.UTC(), utc(approved), utc(scheduled)
 	f.FrozenAt, f.StartedAt, f.FinishedAt = utc(frozen), utc(started), utc(finished)
 	f.HaltedAt, f.HaltUntil, f.ExpiresAt = utc(halted), utc(until), utc(expires)

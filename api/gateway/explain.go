@@ -10,11 +10,15 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/explain"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/meta"
+	"github.com/kloyst/kloyst-core/internal/ratelimit"
 	"github.com/kloyst/kloyst-core/store"
 )
 
 // explains says why campaigns and messages wait.
-type explains struct{ store *store.Store }
+type explains struct {
+	store *store.Store
+	pace  *ratelimit.Limiter
+}
 
 type explainLine struct {
 	Code    explain.Code     `json:"code" doc:"Permanent" example:"RATE"`
@@ -46,6 +50,10 @@ func (h *explains) campaign(ctx context.Context, who httpx.Principal, in *httpx.
 	f, err := h.store.CampaignFacts(ctx, who.Vendor, c, time.Now().UTC())
 	if err != nil {
 		return nil, err
+	}
+	if f.State == campaign.Running {
+		// Without Redis nothing is sent either: what else is known is told.
+		f.PacePerSecond, _ = h.pace.Pace(ctx, f.MetaNumber, f.RatePerSecond)
 	}
 	r := explain.Campaign(f, meta.Remedy)
 	return httpx.OK(campaignExplained{

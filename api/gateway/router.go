@@ -126,7 +126,7 @@ func campaignRoutes(api *httpx.API, d Deps) {
 	httpx.Route(api, "POST /campaigns/{id}/cancel", 200, vendor.Member, "End a campaign and give back what is not spent", c.cancel)
 	httpx.Route(api, "GET /campaigns/{id}/messages", 200, vendor.Member, "List a campaign's messages", c.messages)
 
-	x := &explains{store: d.Store}
+	x := &explains{store: d.Store, pace: ratelimit.New(d.Redis, limiterPrefix(d.RedisPrefix))}
 	httpx.Route(api, "GET /campaigns/{id}/explain", 200, vendor.Member, "Say what a campaign waits for, since when and until when", x.campaign)
 	httpx.Route(api, "GET /messages/{id}", 200, vendor.Member, "Read a message", x.get)
 	httpx.Route(api, "GET /messages/{id}/explain", 200, vendor.Member, "Say what a message waits for, or how it ended", x.message)

@@ -5,19 +5,17 @@
 SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true);
 
 -- name: ExplainCampaign
--- All that is one row a campaign. Columns that a schema may not have yet are read by name.
+-- All that is one row a campaign. A schema may not have its quiet hours yet.
 SELECT c.status, c.kind, c.created_at, c.approved_at, c.scheduled_at, c.frozen_at, c.started_at, c.finished_at, c.updated_at,
        COALESCE(c.halt_reason, ''), c.frozen_count, c.month, COALESCE(c.replay_rate, 0), c.sender_number_id,
-       COALESCE(o.halt_remedy, ''), COALESCE(o.halt_wakes, ''), o.halted_at, o.halt_until, o.expires_at, o.quiet_from IS NOT NULL,
+       COALESCE(c.halt_remedy, ''), COALESCE(c.halt_wakes, ''), c.halted_at, c.halt_until, c.expires_at, to_jsonb(c) ->> 'quiet_from' IS NOT NULL,
        COALESCE(q.id::text, ''), COALESCE(q.status = 'ISSUED', false), q.expires_at, COALESCE(q.pdf_status, ''), q.created_at,
        COALESCE(q.total_micros, 0), COALESCE(q.quantity, 0),
        COALESCE((SELECT w.currency FROM wallets w WHERE w.vendor_id = c.vendor_id), ''),
        COALESCE((SELECT a.balance_micros FROM ledger_accounts a WHERE a.vendor_id = c.vendor_id AND a.kind = 'WALLET'), 0),
-       COALESCE(n.rate_per_second, 0), l.id, COALESCE(l.window_rows, 0), NULLIF(t.wake_at, 'infinity'),
+       COALESCE(n.rate_per_second, 0), COALESCE(n.phone_number_id, ''), l.id, COALESCE(l.window_rows, 0), NULLIF(t.wake_at, 'infinity'),
        (SELECT min(e.created_at) FROM outbox_events e WHERE e.vendor_id = c.vendor_id AND e.subject_id = c.id::text AND e.kind LIKE 'campaign.%')
 FROM campaigns c
-CROSS JOIN LATERAL jsonb_to_record(to_jsonb(c)) AS o(
-    halt_remedy text, halt_wakes text, halted_at timestamptz, halt_until timestamptz, expires_at timestamptz, quiet_from integer)
 LEFT JOIN quotations q ON q.vendor_id = c.vendor_id AND q.id = c.quotation_id
 LEFT JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
 LEFT JOIN outbox_lanes l ON l.vendor_id = c.vendor_id AND l.campaign_id = c.id AND l.sender_number_id = c.sender_number_id
@@ -50,7 +48,7 @@ FROM sampled s LEFT JOIN LATERAL (
 -- name: ExplainDeferred
 -- The rows that are put off, the next first, by what for.
 WITH later AS (
-    SELECT e.message_id, e.available_at, to_jsonb(e) ->> 'wait_reason' AS reason FROM outbox_events e
+    SELECT e.message_id, e.available_at, e.wait_reason AS reason FROM outbox_events e
     WHERE e.vendor_id = @vendor_id AND e.lane_id = @lane_id AND e.available_at > @now ORDER BY e.available_at, e.id LIMIT @bound
 )
 SELECT COALESCE(l.reason, ''), COALESCE(a.again, false), CASE WHEN a.again THEN COALESCE(a.error_code, 0) ELSE 0 END, count(*),
@@ -91,15 +89,14 @@ FROM message_states s WHERE s.vendor_id = @vendor_id AND s.id = @id;
 
 -- name: ExplainMessage
 SELECT m.month, s.status, COALESCE(m.outcome, ''), m.outcome_at, m.created_at,
-       c.status, c.kind, COALESCE(c.halt_reason, ''), c.updated_at, o.halt_until, c.scheduled_at, o.quiet_from IS NOT NULL, COALESCE(c.replay_rate, 0),
+       c.status, c.kind, COALESCE(c.halt_reason, ''), c.updated_at, c.halt_until, c.scheduled_at, to_jsonb(c) ->> 'quiet_from' IS NOT NULL, COALESCE(c.replay_rate, 0),
        COALESCE(n.rate_per_second, 0),
-       e.lane_id, e.id, e.available_at, COALESCE(to_jsonb(e) ->> 'wait_reason', ''),
+       e.lane_id, e.id, e.available_at, COALESCE(e.wait_reason, ''),
        COALESCE(k.id::text, ''), k.claimed_at, k.claimed_until, COALESCE(k.lease > 0, false),
        u.settle_at, COALESCE(l.id::text, ''), COALESCE(l.replay_campaign_id::text, '')
 FROM message_logs m
 JOIN message_states s ON s.vendor_id = m.vendor_id AND s.id = m.id AND s.month = m.month
 JOIN campaigns c ON c.vendor_id = m.vendor_id AND c.id = m.campaign_id
-CROSS JOIN LATERAL jsonb_to_record(to_jsonb(c)) AS o(halt_until timestamptz, quiet_from integer)
 LEFT JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
 LEFT JOIN outbox_events e ON e.message_id = m.id AND e.vendor_id = m.vendor_id
 LEFT JOIN LATERAL (

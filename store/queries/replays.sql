@@ -45,9 +45,9 @@ FROM chosen GROUP BY source, campaign_id, cause_class, code ORDER BY source, cam
 -- name: ReplayInsert
 -- One campaign for each whose messages failed, as that one was.
 INSERT INTO campaigns (vendor_id, id, kind, parent_id, replay_rate, name, status, template_id, sender_number_id, category, audience,
-                       parameters, time_zone, created_by, approved_at)
+                       parameters, template, expires_after, time_zone, created_by, approved_at)
 SELECT p.vendor_id, r.id, 'REPLAY', p.id, @rate, left('Replay of ' || p.name, 120), 'APPROVED', p.template_id, p.sender_number_id, p.category,
-       p.audience, p.parameters, p.time_zone, @created_by, now()
+       p.audience, p.parameters, p.template, p.expires_after, p.time_zone, @created_by, now()
 FROM unnest(@parents::uuid[], @replays::uuid[]) AS r(parent, id)
 JOIN campaigns p ON p.vendor_id = @vendor_id AND p.id = r.parent;
 

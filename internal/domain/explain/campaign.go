@@ -6,6 +6,7 @@ import (
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
+	"github.com/kloyst/kloyst-core/internal/domain/reach"
 )
 
 // Quotation is what is known of the standing or accepted offer. The zero value is none.
@@ -77,11 +78,14 @@ type Facts struct {
 
 	QuietHours bool
 
+	MetaNumber    string  // Meta's id of the sender number
 	RatePerSecond int     // of the number
 	PacePerSecond float64 // as it is sent now; 0: not known
 	Window        int64   // rows of the number that may be in flight
 	NumberOpen    int64   // that are
 	Claims        Claims  // of the campaign
+
+	Budget reach.Budget // of the number's portfolio
 
 	TurnAt time.Time // when a relay looks at the vendor again; zero: when something comes
 	Rivals int64     // other vendors whose turn is before
@@ -99,7 +103,8 @@ type Report struct {
 
 	// FinishAt is when the last message should have left: now, or the moment at which the
 	// campaign goes on by itself, plus what waits and is in flight divided by the number's
-	// rate in messages a second; never before the last row that is put off is due. Other
+	// rate in messages a second; never before the last row that is put off is due, nor
+	// before the portfolio's limit lets everybody through who waits. Other
 	// campaigns of the number are not counted. Zero where nobody can tell: a person has to
 	// act, or nothing is left.
 	FinishAt time.Time
@@ -341,6 +346,9 @@ func (g Group) line(f *Facts, remedies Remedies) Line {
 		l.Text = fmt.Sprintf("%s for people whose quiet hours it is.", many)
 	case PortfolioLimit:
 		l.Text = fmt.Sprintf("%s beyond the people whom Meta lets the portfolio write to in 24 hours.", many)
+		if f.Budget.Limited() {
+			l.Numbers["daily_limit"], l.Numbers["left"] = int64(f.Budget.Limit), int64(f.Budget.Left(f.Now))
+		}
 	case PairLimit:
 		l.Text = fmt.Sprintf("%s to people who got another one a moment ago.", many)
 	case ReplayRate:
@@ -409,6 +417,12 @@ func (f *Facts) finish() time.Time {
 		return time.Time{}
 	}
 	at := begin.Add(lasting(f.waiting()+f.Claims.Messages, f.speed()))
+	if f.Budget.Limited() {
+		// Everybody may be new to the portfolio: at worst it lasts so long.
+		if limited := f.Budget.Finish(begin, int(f.waiting()), max(int(f.speed()), 1)); limited.After(at) {
+			at = limited
+		}
+	}
 	if f.DeferredLast.After(at) {
 		at = f.DeferredLast
 	}

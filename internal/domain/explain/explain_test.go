@@ -9,6 +9,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/explain"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
+	"github.com/kloyst/kloyst-core/internal/domain/reach"
 )
 
 func now() time.Time { return time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC) }
@@ -136,6 +137,14 @@ func TestCampaign(t *testing.T) {
 			}),
 			[]explain.Code{explain.Deferred},
 			in(time.Second),
+		},
+		"a portfolio that is used up": {
+			running(func(f *explain.Facts) {
+				f.Due, f.Budget, f.DeferredLast = 0, reach.Budget{Limit: 10, Counts: []reach.Count{{From: ago(23 * time.Hour), People: 10}}}, in(time.Hour)
+				f.Deferred = []explain.Group{{Reason: "PORTFOLIO_LIMIT", Messages: 10, First: in(time.Hour), Last: in(time.Hour)}}
+			}),
+			[]explain.Code{explain.PortfolioLimit},
+			in(time.Hour + reach.Slot),
 		},
 		"a pause": {running(as(campaign.Paused)), []explain.Code{explain.Paused}, time.Time{}},
 		"a halt":  {running(func(f *explain.Facts) { f.State, f.HaltReason = campaign.Halted, "X" }), []explain.Code{explain.Halted}, time.Time{}},
