@@ -106,9 +106,13 @@ func (s *Store) explainRows(ctx context.Context, tx pgx.Tx, v vendor.ID, at expl
 	}
 	f.DueSince, f.DeferredLast = utc(first), utc(last)
 	if f.Due > explainCounted || later > explainCounted {
-		if err := s.estimate(ctx, tx, v, at, f, &later); err != nil {
+		sample, err := s.sampled(ctx, tx, v, at, f.Now)
+		if err != nil {
 			return err
 		}
+		f.Estimated = true
+		f.Due = sample.scale(f.Due, f.Frozen, sample.due)
+		later = sample.scale(later, f.Frozen, sample.deferred)
 	}
 	if later == 0 {
 		return nil
@@ -126,24 +130,24 @@ func (s *Store) explainRows(ctx context.Context, tx pgx.Tx, v vendor.ID, at expl
 	return err
 }
 
-// estimate replaces counts that met their bound by what a sample tells, never below it.
-func (s *Store) estimate(ctx context.Context, tx pgx.Tx, v vendor.ID, at explained, f *explain.Facts, later *int64) error {
+// sample is how some of a campaign's messages stand.
+type sample struct{ messages, due, deferred int64 }
+
+// scale replaces a count that met its bound by what the sample tells, never below it.
+func (s sample) scale(counted, of, found int64) int64 {
+	if counted <= explainCounted || s.messages == 0 {
+		return counted
+	}
+	return max(counted, of*found/s.messages)
+}
+
+func (s *Store) sampled(ctx context.Context, tx pgx.Tx, v vendor.ID, at explained, now time.Time) (sample, error) {
+	var out sample
 	from := []byte{byte(rand.N(0xE0))} //nolint:gosec // a fair start of a sample needs no secrecy; not so late that it ends early
-	var sampled, due, deferred int64
 	err := tx.QueryRow(ctx, s.sql("ExplainSample"), pgx.StrictNamedArgs{
-		"vendor_id": v, "month": at.month, "campaign_id": at.campaign, "from_hash": from, "now": f.Now, "sample": explainSample,
-	}).Scan(&sampled, &due, &deferred)
-	if err != nil || sampled == 0 {
-		return err
-	}
-	f.Estimated = true
-	if f.Due > explainCounted {
-		f.Due = max(f.Due, f.Frozen*due/sampled)
-	}
-	if *later > explainCounted {
-		*later = max(*later, f.Frozen*deferred/sampled)
-	}
-	return nil
+		"vendor_id": v, "month": at.month, "campaign_id": at.campaign, "from_hash": from, "now": now, "sample": explainSample,
+	}).Scan(&out.messages, &out.due, &out.deferred)
+	return out, err
 }
 
 // explainClaims tells what is in flight, and what has left and is not settled.

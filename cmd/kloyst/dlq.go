@@ -216,7 +216,11 @@ func (c *dlqReplayCmd) Run(ctx context.Context, env *cliEnv) error {
 	}
 	fmt.Fprintf(os.Stdout, "%s %d messages for %s and %d events; skipped %d\n", verb, r.Messages, r.Currency.Format(r.Price), r.Events, r.Skipped)
 	for _, k := range r.Campaigns {
-		fmt.Fprintf(os.Stdout, "  campaign %s replays %d messages of %s for %s\n", k.ID, k.Messages, k.Parent, r.Currency.Format(k.Price))
+		fmt.Fprintf(os.Stdout, "  %d messages of %s for %s", k.Messages, k.Parent, r.Currency.Format(k.Price))
+		if k.ID != "" {
+			fmt.Fprintf(os.Stdout, ", by %s", k.ID)
+		}
+		fmt.Fprintln(os.Stdout)
 	}
 	if !r.Sufficient() {
 		fmt.Fprintf(os.Stdout, "the wallet holds %s: too little\n", r.Currency.Format(r.Balance))

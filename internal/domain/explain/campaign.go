@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
@@ -201,7 +202,7 @@ func (f *Facts) scheduledFinish() time.Time {
 
 func (f *Facts) preparing() Line {
 	return Line{
-		Code: Preparing, Text: fmt.Sprintf("The audience is being fixed: %s so far.", count(f.Frozen, "message")), Since: f.MovedAt,
+		Code: Preparing, Text: fmt.Sprintf("The audience is being fixed: %s so far.", count(f.Frozen)), Since: f.MovedAt,
 		Numbers: n{"frozen": f.Frozen, "quoted": f.Quotation.Quantity},
 	}
 }
@@ -251,7 +252,7 @@ func (f *Facts) moving() []Line {
 	}
 	if c.Messages > 0 {
 		lines = append(lines, Line{
-			Code: InFlight, Text: fmt.Sprintf("%s with workers now.", count(c.Messages, "message")), Since: c.Oldest,
+			Code: InFlight, Text: fmt.Sprintf("%s with workers now.", count(c.Messages)), Since: c.Oldest,
 			Numbers: n{"messages": c.Messages, "batches": c.Count},
 		})
 	}
@@ -263,7 +264,7 @@ func (f *Facts) due() []Line {
 	var lines []Line
 	rate := Line{
 		Code: Rate, Since: f.DueSince, Until: f.Now.Add(lasting(f.Due, f.speed())),
-		Text:    fmt.Sprintf("%s queued for a number that takes %d a second.", count(f.Due, "message"), f.RatePerSecond),
+		Text:    fmt.Sprintf("%s queued for a number that takes %d a second.", count(f.Due), f.RatePerSecond),
 		Numbers: n{"queued": f.Due, "in_flight": f.Claims.Messages, "rate_per_second": int64(f.RatePerSecond), "eta_seconds": int64(lasting(f.Due, f.speed()) / time.Second)},
 	}
 	if f.PacePerSecond > 0 {
@@ -308,7 +309,7 @@ func (f *Facts) putOff(remedies Remedies) []Line {
 	}
 	if f.DeferredMore > 0 {
 		lines = append(lines, Line{
-			Code: f.likely(Group{}), Text: fmt.Sprintf("About %s more are put off.", count(f.DeferredMore, "message")), Until: f.DeferredLast,
+			Code: f.likely(Group{}), Text: fmt.Sprintf("About %s more are put off.", count(f.DeferredMore)), Until: f.DeferredLast,
 			Numbers: n{"messages": f.DeferredMore, "estimated": 1},
 		})
 	}
@@ -317,11 +318,10 @@ func (f *Facts) putOff(remedies Remedies) []Line {
 
 // likely is a group's reason, where its writer noted none by what the campaign is.
 func (f *Facts) likely(g Group) Code {
-	switch Code(g.Reason) {
-	case Rate, PairLimit, PortfolioLimit, QuietHours, RetryWait:
-		return Code(g.Reason)
-	}
+	noted := Code(g.Reason)
 	switch {
+	case slices.Contains([]Code{Rate, PairLimit, PortfolioLimit, QuietHours, RetryWait}, noted):
+		return noted
 	case g.Retry:
 		return RetryWait
 	case f.ReplayRate > 0:
@@ -334,7 +334,7 @@ func (f *Facts) likely(g Group) Code {
 
 func (g Group) line(f *Facts, remedies Remedies) Line {
 	l := Line{Code: f.likely(g), Until: g.Last, Numbers: n{"messages": g.Messages, "first_in_seconds": int64(g.First.Sub(f.Now) / time.Second)}}
-	many := count(g.Messages, "message")
+	many := count(g.Messages)
 	switch l.Code {
 	case RetryWait:
 		l.Text = fmt.Sprintf("%s to be tried again.", many)
@@ -368,13 +368,13 @@ func (f *Facts) open() []Line {
 	var lines []Line
 	if u := f.Unknown; u.Count > 0 {
 		lines = append(lines, Line{
-			Code: UnknownOutcome, Text: fmt.Sprintf("%s may have left and Meta has not told; that is waited for before it is decided.", count(u.Count, "message")),
+			Code: UnknownOutcome, Text: fmt.Sprintf("%s may have left and Meta has not told; that is waited for before it is decided.", count(u.Count)),
 			Until: u.Last, Numbers: n{"messages": u.Count},
 		})
 	}
 	if s := f.Settling; s.Count > 0 {
 		lines = append(lines, Line{
-			Code: Settling, Text: fmt.Sprintf("%s being booked as Meta told.", count(s.Count, "message")), Since: s.First, Numbers: n{"messages": s.Count},
+			Code: Settling, Text: fmt.Sprintf("%s being booked as Meta told.", count(s.Count)), Since: s.First, Numbers: n{"messages": s.Count},
 		})
 	}
 	return lines

@@ -88,12 +88,12 @@ func lasting(messages int64, rate float64) time.Duration {
 	return time.Duration(math.Ceil(float64(messages)/rate)) * time.Second
 }
 
-// count is a number of things in words.
-func count(number int64, one string) string {
-	if number == 1 {
-		return "1 " + one
+// count is a number of messages in words.
+func count(messages int64) string {
+	if messages == 1 {
+		return "1 message"
 	}
-	return fmt.Sprintf("%d %ss", number, one)
+	return fmt.Sprintf("%d messages", messages)
 }
 
 // sentence joins what is not empty.

@@ -215,11 +215,11 @@ func (f *MessageFacts) queued() (Line, time.Time) {
 	}
 	eta := lasting(f.Row.Before+1, float64(f.RatePerSecond))
 	l := Line{
-		Code: Queued, Text: fmt.Sprintf("%s of its campaign before it.", count(f.Row.Before, "message")), Since: f.Row.DueAt,
+		Code: Queued, Text: fmt.Sprintf("%s of its campaign before it.", count(f.Row.Before)), Since: f.Row.DueAt,
 		Numbers: n{"before": f.Row.Before, "rate_per_second": int64(f.RatePerSecond), "eta_seconds": int64(eta / time.Second)},
 	}
 	if f.Row.More {
-		l.Text = fmt.Sprintf("More than %s of its campaign before it.", count(f.Row.Before, "message"))
+		l.Text = fmt.Sprintf("More than %s of its campaign before it.", count(f.Row.Before))
 		l.Numbers["estimated"] = 1
 		return l, time.Time{}
 	}
