@@ -82,9 +82,12 @@ FROM (SELECT count(*) AS n, min(x.settle_at) AS first, max(x.settle_at) AS last 
 SELECT outbox_rivals(@before);
 
 -- name: MessageByID
-SELECT s.id, s.contact_id, s.country, s.status, s.attempts, COALESCE(s.wamid, ''), s.price_micros, s.captured_micros, s.refunded_micros,
-       COALESCE(s.error_code, 0), COALESCE(s.error_title, ''), s.created_at, s.sent_at, s.delivered_at, s.read_at, s.failed_at, s.retry_at,
-       s.campaign_id
+SELECT s.id, s.contact_id, s.country, s.status, (
+           SELECT count(*) FROM message_attempts a
+           WHERE a.vendor_id = s.vendor_id AND a.message_id = s.id AND a.month = s.month)::integer AS attempts,
+       COALESCE(s.wamid, ''), s.price_micros, s.captured_micros, s.refunded_micros,
+       COALESCE(s.error_code, 0), COALESCE(s.error_title, ''), s.created_at, s.sent_at, s.delivered_at, s.read_at, s.failed_at,
+       CASE WHEN s.status = 'QUEUED' THEN s.retry_at END, s.campaign_id
 FROM message_states s WHERE s.vendor_id = @vendor_id AND s.id = @id;
 
 -- name: ExplainMessage

@@ -144,3 +144,12 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+func TestMask(t *testing.T) {
+	t.Parallel()
+	for number, want := range map[string]string{
+		"+919876543210": "+••••••••3210", "+123456789": "+•••••6789", "+12345678": "+••••••••", "+1": "+•", "": "+",
+	} {
+		require.Equal(t, want, phone.Mask(number), number)
+	}
+}
