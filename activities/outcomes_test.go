@@ -287,7 +287,9 @@ func (b *outcomeBench) require(t *testing.T, want outcome) {
 	require.Equal(t, want.code, m.ErrorCode)
 	if want.retry > 0 {
 		require.NotNil(t, m.RetryAt)
-		require.WithinRange(t, *m.RetryAt, time.Now().Add(want.retry-5*time.Second), time.Now().Add(want.retry+want.retry/8+15*time.Second))
+		// A throttle is spread over half its wait, days over an eighth.
+		spread := max(want.retry/8, min(want.retry/2, time.Minute))
+		require.WithinRange(t, *m.RetryAt, time.Now().Add(want.retry-5*time.Second), time.Now().Add(want.retry+spread+15*time.Second))
 	}
 	require.Equal(t, want.halt, c.HaltReason)
 	if want.halt != "" {
