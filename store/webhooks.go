@@ -25,6 +25,7 @@ type Intake struct {
 	Requests int
 	Statuses []StatusUpdate
 	News     []AccountNews
+	Inbound  []SealedInbound
 }
 
 // AccountNews says that something of an account changed at Meta. What, is read there.
@@ -44,6 +45,10 @@ func (s *Store) TakeIn(ctx context.Context, in Intake) (unrouted int, err error)
 			return err
 		}
 		unrouted = len(in.Statuses) - len(routed)
+		wrote, err := s.keepInbound(ctx, tx, in.Inbound)
+		if err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, s.sql("IntakeInsert"), pgx.StrictNamedArgs{
 			"id": in.ID, "requests": in.Requests, "unrouted": unrouted, "bodies_ct": in.BodiesCT,
 		}); err != nil {
@@ -70,7 +75,7 @@ func (s *Store) TakeIn(ctx context.Context, in Intake) (unrouted int, err error)
 		if err != nil {
 			return err
 		}
-		return s.ringAll(ctx, tx, due, heard)
+		return s.ringAll(ctx, tx, due, wrote, heard)
 	})
 	return unrouted, err
 }
@@ -131,14 +136,20 @@ func (s *Store) hearNews(ctx context.Context, tx pgx.Tx, news []AccountNews) (ma
 
 // ringAll enqueues everything that follows from one intake, vendor by vendor in one order:
 // each vendor's turn is a row that every producer locks.
-func (s *Store) ringAll(ctx context.Context, tx pgx.Tx, due vendorSet, heard map[vendor.ID][]string) error {
+func (s *Store) ringAll(ctx context.Context, tx pgx.Tx, due, wrote vendorSet, heard map[vendor.ID][]string) error {
 	all := maps.Clone(due)
+	maps.Copy(all, wrote)
 	for v := range heard {
 		all[v] = true
 	}
 	for _, v := range sortedVendors(all) {
 		if due[v] {
 			if err := s.enqueue(ctx, tx, v, "settlement.due", string(v)); err != nil {
+				return err
+			}
+		}
+		if wrote[v] {
+			if err := s.enqueue(ctx, tx, v, "inbound.received", string(v)); err != nil {
 				return err
 			}
 		}
@@ -161,23 +172,12 @@ func (s *Store) routeStatuses(ctx context.Context, tx pgx.Tx, statuses []StatusU
 	if len(statuses) == 0 {
 		return nil, nil
 	}
-	numbers := map[string]vendor.ID{}
-	for _, u := range statuses {
-		numbers[u.PhoneNumberID] = ""
+	names := make([]string, len(statuses))
+	for i, u := range statuses {
+		names[i] = u.PhoneNumberID
 	}
-	names := make([]string, 0, len(numbers))
-	for n := range numbers {
-		names = append(names, n)
-	}
-	rows, err := tx.Query(ctx, s.sql("StatusRoute"), pgx.StrictNamedArgs{"phone_number_ids": names})
+	numbers, err := s.routeNumbers(ctx, tx, names)
 	if err != nil {
-		return nil, err
-	}
-	var (
-		number string
-		v      vendor.ID
-	)
-	if _, err := pgx.ForEachRow(rows, []any{&number, &v}, func() error { numbers[number] = v; return nil }); err != nil {
 		return nil, err
 	}
 	routed := make([]StatusUpdate, 0, len(statuses))
@@ -187,6 +187,22 @@ func (s *Store) routeStatuses(ctx context.Context, tx pgx.Tx, statuses []StatusU
 		}
 	}
 	return routed, nil
+}
+
+// routeNumbers names the vendors of phone number ids; those we do not know are left out.
+func (s *Store) routeNumbers(ctx context.Context, tx pgx.Tx, names []string) (map[string]vendor.ID, error) {
+	slices.Sort(names)
+	rows, err := tx.Query(ctx, s.sql("StatusRoute"), pgx.StrictNamedArgs{"phone_number_ids": slices.Compact(names)})
+	if err != nil {
+		return nil, err
+	}
+	var (
+		numbers = map[string]vendor.ID{}
+		number  string
+		v       vendor.ID
+	)
+	_, err = pgx.ForEachRow(rows, []any{&number, &v}, func() error { numbers[number] = v; return nil })
+	return numbers, err
 }
 
 // placeStatuses finds the attempt of those that carry no reference of ours by wamid.

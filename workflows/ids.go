@@ -25,6 +25,7 @@ const (
 	SignalRetry   = "retry"   // an operator's word on a parked import: {"mode": "resume" | "skip_chunk" | "restart"}
 	SignalAbort   = "abort"
 	SignalSettle  = "settle"
+	SignalInbound = "inbound"
 	SignalSync    = "sync" // the templates are to be read (again)
 )
 
@@ -40,6 +41,9 @@ func DispatchID(batch string) string { return "dispatch/" + batch }
 
 // SettlementID is the workflow id of a vendor's Settlement.
 func SettlementID(v vendor.ID) string { return "settlement/" + string(v) }
+
+// InboundID is the workflow id of what is written to a vendor.
+func InboundID(v vendor.ID) string { return "inbound/" + string(v) }
 
 // ImportID is the workflow id of a contact import.
 func ImportID(v vendor.ID, job string) string { return "contact-import/" + string(v) + "/" + job }

@@ -11,6 +11,7 @@ func Register(r worker.WorkflowRegistry) {
 		"CampaignDispatch": CampaignDispatch,
 		"ContactImport":    ContactImport,
 		"DispatchBatch":    DispatchBatch,
+		"Inbound":          Inbound,
 		"QuotationPDF":     QuotationPDF,
 		"Settlement":       Settlement,
 		"TemplateSync":     TemplateSync,

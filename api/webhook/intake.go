@@ -22,7 +22,7 @@ type Intake struct {
 	log   *slog.Logger
 	queue chan *taking
 
-	requests, statuses, unrouted prometheus.Counter
+	requests, statuses, unrouted, inbound prometheus.Counter
 }
 
 // taking is one callback that waits for its commit.
@@ -51,8 +51,9 @@ func NewIntake(s *store.Store, ring *crypt.Ring, log *slog.Logger, reg prometheu
 		requests: prometheus.NewCounter(prometheus.CounterOpts{Name: "kloyst_webhook_requests_total", Help: "Callbacks kept."}),
 		statuses: prometheus.NewCounter(prometheus.CounterOpts{Name: "kloyst_webhook_statuses_total", Help: "Statuses kept."}),
 		unrouted: prometheus.NewCounter(prometheus.CounterOpts{Name: "kloyst_webhook_unrouted_total", Help: "Statuses of numbers we do not know; their bodies are kept."}),
+		inbound:  prometheus.NewCounter(prometheus.CounterOpts{Name: "kloyst_webhook_inbound_total", Help: "Messages from persons kept."}),
 	}
-	reg.MustRegister(in.requests, in.statuses, in.unrouted)
+	reg.MustRegister(in.requests, in.statuses, in.unrouted, in.inbound)
 	return in
 }
 
@@ -123,21 +124,41 @@ func (in *Intake) keep(ctx context.Context, batch []*taking) error {
 		// Length, then body: the blob can be cut again by whoever replays it.
 		bodies.Write(binary.BigEndian.AppendUint32(nil, uint32(len(t.body)))) //nolint:gosec // bounded by maxBody
 		bodies.Write(t.body)
-		says.statuses, says.news = append(says.statuses, t.statuses...), append(says.news, t.news...)
+		says.add(t.told)
 	}
 	intake := id.New[string]()
 	sealed, err := in.ring.SealPlatform("webhook_intake", intake, bodies.Bytes())
 	if err != nil {
 		return err
 	}
+	inbound, err := in.seal(says.written)
+	if err != nil {
+		return err
+	}
 	unrouted, err := in.store.TakeIn(ctx, store.Intake{
-		ID: intake, BodiesCT: sealed, Requests: len(batch), Statuses: says.statuses, News: says.news,
+		ID: intake, BodiesCT: sealed, Requests: len(batch), Statuses: says.statuses, News: says.news, Inbound: inbound,
 	})
 	if err != nil {
 		return err
 	}
 	in.requests.Add(float64(len(batch)))
 	in.statuses.Add(float64(len(says.statuses)))
+	in.inbound.Add(float64(len(inbound)))
 	in.unrouted.Add(float64(unrouted))
 	return nil
+}
+
+// seal closes what persons wrote under the platform's key: only the worker has their
+// vendors' keys.
+func (in *Intake) seal(messages []written) ([]store.SealedInbound, error) {
+	out := make([]store.SealedInbound, len(messages))
+	for i, m := range messages {
+		key := id.New[string]()
+		sealed, err := in.ring.SealPlatform(store.InboundPurpose, key, m.message)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = store.SealedInbound{ID: key, PhoneNumberID: m.phoneNumberID, MessageCT: sealed}
+	}
+	return out, nil
 }

@@ -81,13 +81,13 @@ func (d Deps) receive(w http.ResponseWriter, r *http.Request) error {
 	if !signed(body, r.Header.Get("X-Hub-Signature-256"), d.Secrets) {
 		return errSignature
 	}
-	told, err := read(body)
+	says, err := read(body)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
-	if err := d.Intake.Take(ctx, body, told); err != nil {
+	if err := d.Intake.Take(ctx, body, says); err != nil {
 		return errs.Wrap(errs.Unavailable, "webhook.not_kept", "the callback could not be kept; send it again", err)
 	}
 	w.WriteHeader(http.StatusOK)
@@ -114,10 +114,22 @@ func signed(body []byte, header string, secrets []string) bool {
 type told struct {
 	statuses []store.StatusUpdate
 	news     []store.AccountNews
+	written  []written
 }
 
-// read reads every status of every change of every entry, and what is told of accounts.
-// Fields it does not know stay in the kept body.
+func (t *told) add(more told) {
+	t.statuses, t.news = append(t.statuses, more.statuses...), append(t.news, more.news...)
+	t.written = append(t.written, more.written...)
+}
+
+// written is a message from a person to the number, as Meta prints it.
+type written struct {
+	phoneNumberID string
+	message       []byte
+}
+
+// read reads every status and every message of every change of every entry, and what is
+// told of accounts. Fields it does not know stay in the kept body.
 func read(body []byte) (told, error) {
 	n, err := meta.ParseNotification(body)
 	if err != nil {
@@ -136,10 +148,15 @@ func read(body []byte) (told, error) {
 			if err != nil {
 				continue // one odd change must not cost the others; the body is kept
 			}
+			number := string(value.Metadata.PhoneNumberID)
 			for _, s := range value.Statuses {
-				if u, ok := statusUpdate(string(value.Metadata.PhoneNumberID), s); ok {
+				if u, ok := statusUpdate(number, s); ok {
 					out.statuses = append(out.statuses, u)
 				}
+			}
+			messages, _ := change.Written() // readable: the value was read above
+			for _, m := range messages {
+				out.written = append(out.written, written{number, m})
 			}
 		}
 	}

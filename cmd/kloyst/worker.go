@@ -61,6 +61,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	core := newWorker(temporal, workflows.QueueCore, cfg.WorkerCore, cfg)
 	workflows.Register(core)
 	core.RegisterActivity(&activities.Dispatch{Store: db, Breaker: watched, Log: log})
+	core.RegisterActivity(&activities.Inbound{Store: db, Ring: ring, Keys: keys, Log: log})
 	core.RegisterActivity(&activities.Templates{Store: db, Keys: keys, Meta: graph})
 	core.RegisterActivity(&activities.Mail{Store: db, Sender: mails, PublicURL: cfg.PublicURL, APIPrefix: cfg.APIPrefix})
 	send := newWorker(temporal, workflows.QueueSend, cfg.WorkerSend, cfg)

@@ -24,6 +24,8 @@ const (
 	ImportRows   Field = "import_rows"   // ref: import id
 	ImportErrors Field = "import_errors" // ref: import id + "/" + chunk number
 	ImportSample Field = "import_sample" // ref: import id
+	Message      Field = "message"       // ref: message id; what a one-off message says
+	Inbound      Field = "inbound"       // ref: inbound_messages id
 )
 
 // IndexSize is the length of a blind index, in bytes (HMAC-SHA256).

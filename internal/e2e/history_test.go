@@ -131,6 +131,7 @@ func requireReadable(t *testing.T, runs []recorded) {
 		"CampaignDispatch": "^campaign/(?P<VendorId>" + uuid + ")/(?P<CampaignId>" + uuid + ")$",
 		"ContactImport":    "^contact-import/(?P<VendorId>" + uuid + ")/(?P<ImportId>" + uuid + ")$",
 		"DispatchBatch":    "^dispatch/" + uuid + "$", // of several vendors
+		"Inbound":          "^inbound/(?P<VendorId>" + uuid + ")$",
 		"QuotationPDF":     "^quotation/(?P<VendorId>" + uuid + ")/" + uuid + "$",
 		"Settlement":       "^settlement/(?P<VendorId>" + uuid + ")$",
 		"TemplateSync":     "^template-sync/(?P<VendorId>" + uuid + ")/" + uuid + "$",

@@ -185,6 +185,16 @@ func (c Change) Messages() (Value, error) {
 	return v, err
 }
 
+// Written returns what persons wrote in a change of the field "messages", each message as
+// Meta prints it: readable as an Inbound, and whole for whoever keeps it.
+func (c Change) Written() ([]json.RawMessage, error) {
+	var v struct {
+		Messages []json.RawMessage `json:"messages"`
+	}
+	err := json.Unmarshal(c.Value, &v)
+	return v.Messages, err
+}
+
 // Text is an id that comes as text in one field and as a number in another.
 type Text string
 

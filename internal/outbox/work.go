@@ -28,6 +28,11 @@ func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 		return r.start(ctx, v, r.startingOf(e, v))
 	case "campaign.changed", "campaign.drained":
 		return r.signal(ctx, workflows.CampaignID(v, campaign.ID(e.Subject)), workflows.SignalChanged)
+	case "inbound.received":
+		return r.signalWithStart(ctx, v, workflows.SignalInbound, starting{
+			id: workflows.InboundID(v), summary: "What persons wrote", workflow: workflows.Inbound,
+			input: workflows.InboundInput{Vendor: v},
+		})
 	case "settlement.due":
 		return r.signalWithStart(ctx, v, workflows.SignalSettle, starting{
 			id: workflows.SettlementID(v), summary: "Settlement of webhooks", workflow: workflows.Settlement,

@@ -1,5 +1,5 @@
 -- name: DispatchLock
-SELECT status, audience, parameters, template_id, sender_number_id, category, scheduled_at, month, quotation_id,
+SELECT status, audience, parameters, COALESCE(template_id::text, ''), sender_number_id, category, scheduled_at, month, quotation_id,
        freeze_cursor, frozen_at, frozen_count, frozen_micros
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id FOR UPDATE;
 
@@ -59,7 +59,7 @@ WITH page AS (
                WHERE a.vendor_id = @vendor_id AND a.contact_id = p.id AND a.name = ANY(@attributes::text[])) END,
            p.price_micros
     FROM priced p ORDER BY p.id
-    ON CONFLICT (vendor_id, campaign_id, recipient_hash, month) DO NOTHING
+    ON CONFLICT (vendor_id, campaign_id, recipient_hash, month) WHERE content_ct IS NULL DO NOTHING
     RETURNING id, country, price_micros
 ), events AS (
     INSERT INTO outbox_events (vendor_id, lane_id, kind, message_id)
