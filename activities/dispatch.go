@@ -129,9 +129,13 @@ type SettleInput struct {
 // settlePages bounds one activity; the workflow calls again while more is waiting.
 const settlePages = 50
 
-// Settle works off what webhooks enqueued for the vendor, halts what has to stop for it,
-// and lets campaigns go on that waited for money; it tells whether more waits.
+// Settle closes standing campaigns of months that are over, works off what webhooks enqueued
+// for the vendor, halts what has to stop for it, and lets campaigns go on that waited for
+// money; it tells whether more waits.
 func (a *Dispatch) Settle(ctx context.Context, in SettleInput) (bool, error) {
+	if _, err := a.Store.CloseStanding(ctx, in.Vendor, time.Now()); err != nil {
+		return false, toTemporal(err)
+	}
 	if _, err := a.Store.ResumeHalted(ctx, in.Vendor, "", campaign.ByWallet); err != nil {
 		return false, toTemporal(err)
 	}

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
@@ -22,29 +23,36 @@ func (a *Sending) newRun(ctx context.Context, v vendor.ID, job store.SendJob) (*
 	if err != nil {
 		return nil, err
 	}
+	run := &sendRun{Sending: a, vendor: v, job: job, keys: keys, token: string(token)}
+	if job.Kind == store.SingleLane {
+		return run, nil // each message brings its content
+	}
 	var components []template.Component
 	if err := json.Unmarshal(job.Components, &components); err != nil {
 		return nil, template.ErrMalformed.With(err)
 	}
-	spec, err := template.Parse(template.Template{
+	run.spec, err = template.Parse(template.Template{
 		Name: job.TemplateName, Language: job.Language, Category: template.Category(job.Category),
 		Format: job.ParameterStyle, Components: components,
 	})
 	if err != nil {
 		return nil, err
 	}
-	params, err := campaign.ParseParameters(job.Parameters)
-	if err != nil {
-		return nil, err
-	}
-	return &sendRun{Sending: a, vendor: v, job: job, keys: keys, token: string(token), spec: spec, params: params}, nil
+	run.params, err = campaign.ParseParameters(job.Parameters)
+	return run, err
 }
 
-// request opens the frozen recipient and fills the template.
+// request opens the frozen recipient and fills the template, or opens what a one-off
+// message says.
 func (r *sendRun) request(m store.Marked) (meta.SendRequest, error) {
 	mobile, err := r.keys.Decrypt(crypt.Mobile, m.Contact, m.MobileCT)
 	if err != nil {
 		return meta.SendRequest{}, err
+	}
+	ref := message.Ref{Month: r.job.Month, Message: m.ID, Attempt: m.Attempt}
+	if r.job.Kind == store.SingleLane {
+		content, err := r.keys.Decrypt(crypt.Message, strconv.FormatInt(int64(m.ID), 10), m.ContentCT)
+		return meta.SendRequest{To: string(mobile), Content: content, Opaque: ref.String()}, err
 	}
 	var name []byte
 	if len(m.NameCT) > 0 {
@@ -58,7 +66,6 @@ func (r *sendRun) request(m store.Marked) (meta.SendRequest, error) {
 	if err != nil {
 		return meta.SendRequest{}, err
 	}
-	ref := message.Ref{Month: r.job.Month, Message: m.ID, Attempt: m.Attempt}
 	return meta.SendRequest{
 		To: string(mobile), Template: r.spec.Name, Language: r.spec.Language, Components: components, Opaque: ref.String(),
 	}, nil

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -48,8 +49,11 @@ func (r *sendRun) judge(err error, m store.Marked, now time.Time, out *store.Sen
 	out.Code, out.Title, out.Details, out.Class = refusal.Code, refusal.Title, refusal.Details, string(refusal.Class)
 	verdict := failure.Judge(failure.Case{
 		Refusal: refusal.Refusal(), Attempt: int(m.Attempt), Waits: int(m.Waits),
-		Category: template.Category(r.job.Category), Country: m.Country, Now: now, Expires: orZeroTime(r.job.ExpiresAt), Roll: roll(),
+		Category: r.categoryOf(m), Country: m.Country, Now: now, Expires: orZeroTime(r.job.ExpiresAt), Roll: roll(),
 	})
+	if r.job.Kind == store.SingleLane {
+		verdict = verdict.Alone()
+	}
 	out.RetryAt, out.Suppress = verdict.At, verdict.Suppress
 	if verdict.Action != failure.Forget {
 		out.Status = message.Failed
@@ -60,6 +64,11 @@ func (r *sendRun) judge(err error, m store.Marked, now time.Time, out *store.Sen
 	if verdict.Halt != failure.OwnMessage {
 		r.stop(campaign.MetaStop(refusal.Class, verdict.Halt, refusal.Name, refusal.Remedy))
 	}
+}
+
+// categoryOf is what m is billed as: its own of a one-off message, else the campaign's.
+func (r *sendRun) categoryOf(m store.Marked) template.Category {
+	return cmp.Or(m.Category, template.Category(r.job.Category))
 }
 
 // stop asks for a halt when the batches under way are recorded. The first reason counts.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/activity"
 
 	"github.com/kloyst/kloyst-core/internal/breaker"
@@ -30,6 +31,8 @@ type Sending struct {
 	Meta    *meta.Client
 	Breaker *breaker.Window // nil: no circuit breaker
 	Log     *slog.Logger
+
+	Singles prometheus.Observer // seconds from acceptance to Meta of one-off messages; may be nil
 
 	// UnknownGrace is how long an attempt without an answer waits for its webhook.
 	UnknownGrace time.Duration
@@ -152,7 +155,17 @@ func (r *sendRun) batch(ctx context.Context, ids []message.ID) error {
 	}
 	r.tally(results)
 	r.watch(context.WithoutCancel(ctx), results)
+	r.observe(marked, results)
 	return nil
+}
+
+// observe notes how long one-off messages took to be accepted by Meta.
+func (r *sendRun) observe(marked []store.Marked, results []store.SendResult) {
+	for i, m := range marked {
+		if r.Singles != nil && !m.AcceptedAt.IsZero() && m.Attempt == 1 && results[i].Status == message.Sent {
+			r.Singles.Observe(time.Since(m.AcceptedAt).Seconds())
+		}
+	}
 }
 
 // notMarked finds out why nothing was marked and puts the rows where they belong.
@@ -240,7 +253,7 @@ func later(again, now time.Time) time.Time {
 
 func (r *sendRun) postOne(ctx context.Context, m store.Marked, req meta.SendRequest, out *store.SendResult) {
 	// A POST that has begun is not torn off by a stopping worker: its answer is worth more.
-	sent, err := r.Meta.SendTemplate(context.WithoutCancel(ctx), r.token, r.job.PhoneNumberID, req)
+	sent, err := r.Meta.Send(context.WithoutCancel(ctx), r.token, r.job.PhoneNumberID, req)
 	if err == nil {
 		out.Status, out.Wamid = message.Sent, sent.Wamid
 		return

@@ -16,6 +16,9 @@ import (
 // watch shows a recorded batch to the circuit breaker, and asks for a halt if it opens. The
 // breaker only watches: without its answer sending goes on.
 func (r *sendRun) watch(ctx context.Context, results []store.SendResult) {
+	if r.job.Kind == store.SingleLane {
+		return // each has a content and a recipient of its own: one says nothing of the next
+	}
 	b := breaker.Batch{Failed: map[failure.Class]int{}}
 	for _, res := range results {
 		switch {

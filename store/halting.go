@@ -129,7 +129,7 @@ func (s *Store) ResumeHalted(ctx context.Context, v vendor.ID, account waba.ID, 
 func (s *Store) resumeFrom(ctx context.Context, v vendor.ID, c campaign.ID, reason string) (bool, error) {
 	resumed := false
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
-		row, err := s.campaignTx(ctx, tx, v, c, "CampaignLock")
+		row, err := s.campaignTx(ctx, tx, v, c, "HaltResumeLock")
 		if err != nil || row.State != campaign.Halted || row.HaltReason != reason {
 			return err
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
+	"github.com/kloyst/kloyst-core/internal/domain/pricing"
+	"github.com/kloyst/kloyst-core/internal/domain/template"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/wallet"
 	"github.com/kloyst/kloyst-core/internal/errs"
@@ -81,6 +83,11 @@ type Marked struct {
 	Price      money.Micros
 	Country    string
 	Waits      int16 // how many earlier attempts were put off for long
+
+	// Of one-off messages only: what they say, sealed, and since when they wait.
+	ContentCT  []byte
+	AcceptedAt time.Time
+	Category   template.Category // "": the campaign's
 }
 
 // SendResult is what became of one marked message.
@@ -181,12 +188,20 @@ func (s *Store) settleEarlier(ctx context.Context, tx pgx.Tx, v vendor.ID, job S
 // MarkSending moves ids to SENDING with a new attempt each and returns those that
 // were: nothing while the campaign is not running, none that is suppressed, none
 // that has an attempt under way. suppressed counts those that ended here, because their
-// recipient is suppressed or because the campaign's time is over. Those whom the
-// portfolio's messaging limit has no room for go back to their lane until it has.
+// recipient is suppressed, the campaign's time is over, or a free-form message's window has
+// closed. Those whom the portfolio's messaging limit has no room for go back to their lane
+// until it has.
 //
 // Errors: claim.gone when a newer lease exists.
 func (s *Store) MarkSending(ctx context.Context, v vendor.ID, job SendJob, ids []message.ID) (marked []Marked, suppressed int, err error) {
 	err = s.inTx(ctx, v, func(tx pgx.Tx) error {
+		shut := 0
+		if job.Kind == SingleLane {
+			var err error
+			if shut, err = s.failShut(ctx, tx, v, job, ids); err != nil {
+				return err
+			}
+		}
 		room, err := s.admit(ctx, tx, v, job, ids)
 		if err != nil {
 			return err
@@ -194,7 +209,13 @@ func (s *Store) MarkSending(ctx context.Context, v vendor.ID, job SendJob, ids [
 		if marked, suppressed, err = s.mark(ctx, tx, v, job, room.admitted); err != nil {
 			return err
 		}
-		room.marked = marked
+		suppressed += shut
+		if job.Kind == SingleLane {
+			if err := s.addContents(ctx, tx, v, job, marked); err != nil {
+				return err
+			}
+		}
+		room.marked = slices.DeleteFunc(slices.Clone(marked), func(m Marked) bool { return m.Category == template.Category(pricing.Service) })
 		return s.reach(ctx, tx, v, job, room)
 	})
 	return marked, suppressed, err
@@ -686,6 +707,13 @@ func (s *Store) ringWhenDrained(ctx context.Context, tx pgx.Tx, v vendor.ID, c c
 		return err
 	}
 	if drained {
+		var kind string
+		if err := tx.QueryRow(ctx, s.sql("CampaignKind"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(&kind); err != nil {
+			return err
+		}
+		if kind == SingleLane { // it has no workflow
+			return s.enqueue(ctx, tx, v, monthOver, string(c))
+		}
 		return s.enqueue(ctx, tx, v, "campaign.drained", string(c))
 	}
 	var rests *time.Time

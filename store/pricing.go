@@ -118,6 +118,9 @@ func (s *Store) snapshotTx(ctx context.Context, tx pgx.Tx, c money.Currency, at 
 	if err != nil {
 		return nil, orNotFound(err, pricing.ErrNoRateCard.Detail("no rate card in %s is in force on %s", c, day(at)))
 	}
+	if known, ok := s.cards.Load(card.ID); ok {
+		return known.(*pricing.Snapshot), nil //nolint:errcheck // nothing else is stored
+	}
 	key := pgx.StrictNamedArgs{"snapshot_id": card.ID}
 	if card.Rates, err = collect(ctx, tx, s.sql("PricingRatesBySnapshot"), key, pgx.RowToStructByPos[pricing.Rate]); err != nil {
 		return nil, err
@@ -125,8 +128,11 @@ func (s *Store) snapshotTx(ctx context.Context, tx pgx.Tx, c money.Currency, at 
 	if card.Tiers, err = collect(ctx, tx, s.sql("PricingTiersBySnapshot"), key, pgx.RowToStructByPos[pricing.Tier]); err != nil {
 		return nil, err
 	}
-	card.Prefixes, err = collect(ctx, tx, s.sql("PricingMarketsBySnapshot"), key, pgx.RowToStructByPos[pricing.Prefix])
-	return card, err
+	if card.Prefixes, err = collect(ctx, tx, s.sql("PricingMarketsBySnapshot"), key, pgx.RowToStructByPos[pricing.Prefix]); err != nil {
+		return nil, err
+	}
+	s.cards.Store(card.ID, card)
+	return card, nil
 }
 
 // SetPlatformFee stores what the platform takes of vendors on a plan, from a day

@@ -38,6 +38,7 @@ type settlement struct {
 	RetryAt   *time.Time   // it was judged before, and is followed by another attempt
 	Overtaken bool         // another attempt may still arrive, or the message has ended
 	Later     bool         // another attempt came after it
+	Single    bool         // a one-off message
 	Rivals    money.Micros // what the message's other attempts are charged with
 
 	again bool // it has failed, and is followed by another attempt
@@ -297,7 +298,7 @@ func (s *Store) settlePurses(ctx context.Context, tx pgx.Tx, v vendor.ID, page [
 func scanSettlement(row pgx.CollectableRow) (settlement, error) {
 	var p settlement
 	err := row.Scan(&p.Message, &p.Attempt, &p.Month, &p.Campaign, &p.Status, &p.Captured, &p.Refunded, &p.Price, &p.Code, &p.Title, &p.Finished,
-		&p.State, &p.Category, &p.Country, &p.ExpiresAt, &p.Waits, &p.RetryAt, &p.Overtaken, &p.Later, &p.Rivals)
+		&p.State, &p.Category, &p.Country, &p.ExpiresAt, &p.Waits, &p.RetryAt, &p.Overtaken, &p.Later, &p.Rivals, &p.Single)
 	return p, err
 }
 
@@ -328,6 +329,9 @@ func (f *followUp) decide(p *settlement, judge Judge, out *Settled) {
 		Campaign: p.Campaign, Code: p.Code, Title: p.Title, Attempt: int(p.Attempt), Waits: int(p.Waits),
 		Category: p.Category, Country: p.Country, Expires: orZero(p.ExpiresAt),
 	})
+	if p.Single {
+		j.Verdict = j.Alone()
+	}
 	if j.Suppress {
 		month := message.Month(p.Month)
 		f.suppressed[month] = append(f.suppressed[month], p.Message)
@@ -347,6 +351,9 @@ func (f *followUp) decide(p *settlement, judge Judge, out *Settled) {
 	default:
 		key := place{p.Campaign, message.Month(p.Month)}
 		f.dead[key] = append(f.dead[key], SendResult{ID: message.ID(p.Message), Attempt: p.Attempt, Class: string(j.Class), Code: p.Code, Title: p.Title})
+		if p.Single {
+			return // the breaker looks at campaigns
+		}
 		if out.Failed[p.Campaign] == nil {
 			out.Failed[p.Campaign] = map[failure.Class]int{}
 		}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,6 +31,8 @@ var queryFiles embed.FS
 type Store struct {
 	pool    *pgxpool.Pool
 	queries map[string]string
+	cards   sync.Map // pricing.SnapshotID to *pricing.Snapshot: immutable, and few
+	bell    bell
 }
 
 // Open connects to url and checks that the database answers.

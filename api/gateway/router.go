@@ -137,6 +137,9 @@ func campaignRoutes(api *httpx.API, d Deps) {
 	httpx.Route(api, "GET /dead-letters/{id}", 200, vendor.Member, "Read a dead letter: cause, remedy, and its message now", l.get)
 	httpx.Route(api, "POST /dead-letters/replays", 202, vendor.Admin, "Send dead letters again, or count what that would be", l.replay)
 
+	s := &messages{store: d.Store, keys: d.Keys}
+	httpx.Route(api, "POST /messages", 202, vendor.Member, "Send one message: a template, or inside the 24-hour window anything", s.send)
+
 	q := &quotations{store: d.Store, blob: d.Blob}
 	httpx.Route(api, "POST /campaigns/{id}/quotations", 201, vendor.Member, "Price a campaign", q.issue)
 	httpx.Route(api, "GET /quotations/{id}", 200, vendor.Member, "Read a quotation", q.get)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -64,9 +65,14 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	core.RegisterActivity(&activities.Inbound{Store: db, Ring: ring, Keys: keys, Log: log})
 	core.RegisterActivity(&activities.Templates{Store: db, Keys: keys, Meta: graph})
 	core.RegisterActivity(&activities.Mail{Store: db, Sender: mails, PublicURL: cfg.PublicURL, APIPrefix: cfg.APIPrefix})
+	singles := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "kloyst_single_latency_seconds", Help: "From the acceptance of a one-off message by us to that by Meta.",
+		Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60},
+	})
 	send := newWorker(temporal, workflows.QueueSend, cfg.WorkerSend, cfg)
 	send.RegisterActivity(&activities.Sending{
 		Store: db, Keys: keys, Limiter: ratelimit.New(cache, ""), Meta: graph, Breaker: watched, Log: log, UnknownGrace: cfg.UnknownGrace,
+		Singles: singles,
 	})
 
 	blobs, err := blob.Open(ctx, cfg.BlobURL)
@@ -96,6 +102,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 			return err
 		},
 	})
+	internal.Registry.MustRegister(singles)
 	return serve(ctx, cfg, internal, nil, func(ctx context.Context) error {
 		return runWorkers(ctx, core, send, imports, pdfs)
 	})

@@ -55,11 +55,13 @@ func TestFlow_AContactFileBecomesACampaignAndTheBooksAddUp(t *testing.T) {
 	t.Run("uploads are checked", func(t *testing.T) { requireUploadsChecked(t, one, st) })
 	t.Run("webhooks are signed", func(t *testing.T) { requireWebhooksSigned(t, st) })
 
+	t.Run("who writes in is answered", func(t *testing.T) { requireAnswered(t, st, one) })
+
 	untilIdle(t, st)
 	runs := historiesOf(t, st)
 	requireReadable(t, runs)
 	requireOpened(t, st)
-	requireNoPersonalData(t, runs, peopleOf(t, file, first, second).with(plantedNumber[1:], plantedName))
+	requireNoPersonalData(t, runs, peopleOf(t, file, first, second).with(plantedNumber[1:], plantedName, writerNumber[1:], writtenIn, writtenBack))
 	requireFailed(t, runs, len(tables))
 	keepGolden(t, runs)
 }

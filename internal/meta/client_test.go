@@ -40,7 +40,7 @@ func request() meta.SendRequest {
 	}
 }
 
-func TestSendTemplate_SendsWhatMetaDocuments(t *testing.T) {
+func TestSend_SendsWhatMetaDocuments(t *testing.T) {
 	t.Parallel()
 	var got map[string]any
 	c := client(t, func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func TestSendTemplate_SendsWhatMetaDocuments(t *testing.T) {
 		_ = json.NewDecoder(r.Body).Decode(&got)
 		_, _ = io.WriteString(w, `{"messaging_product":"whatsapp","contacts":[{"input":"x","wa_id":"919800000001"}],"messages":[{"id":"wamid.A","message_status":"accepted"}],"new_field":1}`)
 	}, 0)
-	r, err := c.SendTemplate(t.Context(), token, "1234567", request())
+	r, err := c.Send(t.Context(), token, "1234567", request())
 	require.NoError(t, err)
 	require.Equal(t, meta.SendResult{Wamid: "wamid.A", WaID: "919800000001", Status: "accepted"}, r)
 	want := map[string]any{
@@ -63,7 +63,7 @@ func TestSendTemplate_SendsWhatMetaDocuments(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestSendTemplate_JudgesEveryFailure(t *testing.T) {
+func TestSend_JudgesEveryFailure(t *testing.T) {
 	t.Parallel()
 	answer := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -110,7 +110,7 @@ func TestSendTemplate_JudgesEveryFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := client(t, tt.answer, 300*time.Millisecond)
-			_, err := c.SendTemplate(t.Context(), token, "1234567", request())
+			_, err := c.Send(t.Context(), token, "1234567", request())
 			require.Error(t, err)
 			for _, secret := range []string{token, phone, "Asha"} {
 				require.NotContains(t, err.Error(), secret)
@@ -126,18 +126,18 @@ func TestSendTemplate_JudgesEveryFailure(t *testing.T) {
 	}
 }
 
-func TestSendTemplate_KnowsWhatNeverLeft(t *testing.T) {
+func TestSend_KnowsWhatNeverLeft(t *testing.T) {
 	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close()) // nobody listens there now
 	c, err := meta.New(meta.Options{BaseURL: "http://" + l.Addr().String()})
 	require.NoError(t, err)
-	_, err = c.SendTemplate(t.Context(), token, "1234567", request())
+	_, err = c.Send(t.Context(), token, "1234567", request())
 	require.ErrorIs(t, err, meta.ErrNotSent)
 	require.Equal(t, errs.Unavailable, errs.KindOf(err))
 
-	_, err = c.SendTemplate(t.Context(), token, "../me", request())
+	_, err = c.Send(t.Context(), token, "../me", request())
 	require.Equal(t, "meta.bad_id", errs.CodeOf(err))
 	_, err = meta.New(meta.Options{BaseURL: "graph"})
 	require.Error(t, err)

@@ -5,14 +5,19 @@ import (
 	"encoding/json"
 
 	"github.com/kloyst/kloyst-core/internal/domain/template"
+	"github.com/kloyst/kloyst-core/internal/errs"
 )
 
-// SendRequest is one template message.
+// SendRequest is one message: a template, or whatever Content says.
 type SendRequest struct {
 	To         string // E.164 with its plus sign: without it Meta puts the business's own country before it
 	Template   string
 	Language   string
 	Components []template.SendComponent
+
+	// Content is sent in place of a template: the message as the API takes it, with its
+	// type, but without recipient and opaque data. An object of JSON.
+	Content json.RawMessage
 
 	// Opaque comes back in the status webhooks of the message: the one key by which an
 	// unknown outcome can be settled. At most 512 characters.
@@ -35,6 +40,19 @@ type sendBody struct {
 	Template      sendTemplate `json:"template"`
 }
 
+// withContent is a body that is not a template.
+func withContent(m SendRequest) (map[string]any, error) {
+	var body map[string]any
+	if err := json.Unmarshal(m.Content, &body); err != nil || body == nil {
+		return nil, errs.New(errs.Invalid, "meta.bad_content", "the message is not an object of JSON")
+	}
+	body["messaging_product"], body["recipient_type"], body["to"] = "whatsapp", "individual", m.To
+	if m.Opaque != "" {
+		body["biz_opaque_callback_data"] = m.Opaque
+	}
+	return body, nil
+}
+
 type sendTemplate struct {
 	Name       string                   `json:"name"`
 	Language   sendLanguage             `json:"language"`
@@ -45,12 +63,12 @@ type sendLanguage struct {
 	Code string `json:"code"`
 }
 
-// SendTemplate sends one message from a number. It is not idempotent: Meta has no key
+// Send sends one message from a number. It is not idempotent: Meta has no key
 // for that.
 //
 // Errors: *Error for a refusal; ErrNotSent, after which it may be repeated;
 // ErrUnknownOutcome, after which it must not.
-func (c *Client) SendTemplate(ctx context.Context, token, phoneNumberID string, m SendRequest) (SendResult, error) {
+func (c *Client) Send(ctx context.Context, token, phoneNumberID string, m SendRequest) (SendResult, error) {
 	path, err := segment(phoneNumberID)
 	if err != nil {
 		return SendResult{}, err
@@ -64,10 +82,16 @@ func (c *Client) SendTemplate(ctx context.Context, token, phoneNumberID string, 
 			Status string `json:"message_status"`
 		} `json:"messages"`
 	}
-	err = c.post(ctx, token, path+"/messages", sendBody{
+	var body any = sendBody{
 		Product: "whatsapp", RecipientType: "individual", To: m.To, Type: "template", Opaque: m.Opaque,
 		Template: sendTemplate{Name: m.Template, Language: sendLanguage{Code: m.Language}, Components: m.Components},
-	}, &out)
+	}
+	if m.Content != nil {
+		if body, err = withContent(m); err != nil {
+			return SendResult{}, err
+		}
+	}
+	err = c.post(ctx, token, path+"/messages", body, &out)
 	if err != nil {
 		return SendResult{}, err
 	}

@@ -62,7 +62,7 @@ func (a *account) send(ctx context.Context, to, opaque string, values ...string)
 	for _, v := range values {
 		params = append(params, template.SendParameter{Type: "text", Text: v})
 	}
-	return a.SendTemplate(ctx, a.Token, a.Numbers[0].ID, meta.SendRequest{
+	return a.Send(ctx, a.Token, a.Numbers[0].ID, meta.SendRequest{
 		To: to, Template: "order_update", Language: "en_US", Opaque: opaque,
 		Components: []template.SendComponent{{Type: "body", Parameters: params}},
 	})
@@ -104,7 +104,7 @@ func TestClient_AgainstTheSimulator(t *testing.T) {
 	require.Equal(t, meta.Token, e.Class, "an object that the token may not see")
 }
 
-func TestSendTemplate_AgainstTheSimulator(t *testing.T) {
+func TestSend_AgainstTheSimulator(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	ctx := t.Context()

@@ -14,22 +14,22 @@ WHERE t.vendor_id = @vendor_id AND t.id = @template_id;
 SELECT lower(name), id FROM labels WHERE vendor_id = @vendor_id AND lower(name) = ANY(@names::text[]);
 
 -- name: CampaignByID
-SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), template_id, sender_number_id, category, audience, parameters, scheduled_at,
+SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), COALESCE(template_id::text, ''), sender_number_id, category, audience, parameters, scheduled_at,
        time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
        COALESCE(halt_remedy, ''), halt_until, expires_at
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @id;
 
 -- name: CampaignLock
 -- Exclusive: marking messages takes the row shared, so what is decided here holds for
--- every message marked later.
-SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), template_id, sender_number_id, category, audience, parameters, scheduled_at,
+-- every message marked later. Standing campaigns are not their vendor's to steer.
+SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), COALESCE(template_id::text, ''), sender_number_id, category, audience, parameters, scheduled_at,
        time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
        COALESCE(halt_remedy, ''), halt_until, expires_at
-FROM campaigns WHERE vendor_id = @vendor_id AND id = @id FOR UPDATE;
+FROM campaigns WHERE vendor_id = @vendor_id AND id = @id AND kind <> 'SINGLE' FOR UPDATE;
 
 -- name: CampaignList
 -- Newest first: ids are made in time order. Replays and the like only when asked for.
-SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), template_id, sender_number_id, category, audience, parameters, scheduled_at,
+SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), COALESCE(template_id::text, ''), sender_number_id, category, audience, parameters, scheduled_at,
        time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
        COALESCE(halt_remedy, ''), halt_until, expires_at
 FROM campaigns

@@ -138,11 +138,12 @@ WITH due AS (
     WHERE u.vendor_id = @vendor_id AND u.settle_at <= now() ORDER BY u.message_id, u.attempt LIMIT 1000
 )
 SELECT a.message_id, a.attempt, a.month, a.campaign_id, c.status, c.expires_at,
-       CASE c.category WHEN 'MARKETING' THEN v.unknown_policy_marketing ELSE v.unknown_policy_utility END AS policy,
+       CASE COALESCE(m.category, c.category) WHEN 'MARKETING' THEN v.unknown_policy_marketing ELSE v.unknown_policy_utility END AS policy,
        a.status = 'UNKNOWN' AS silent,
        EXISTS (SELECT 1 FROM message_attempts b WHERE b.vendor_id = @vendor_id AND b.message_id = a.message_id AND b.month = a.month
                  AND b.attempt <> a.attempt AND b.status IN ('SENT', 'DELIVERED', 'READ')) AS overtaken
 FROM due JOIN message_attempts a ON a.vendor_id = @vendor_id AND a.message_id = due.message_id AND a.attempt = due.attempt AND a.month = due.month
+JOIN message_logs m ON m.vendor_id = @vendor_id AND m.id = a.message_id AND m.month = a.month
 JOIN campaigns c ON c.vendor_id = @vendor_id AND c.id = a.campaign_id
 JOIN vendors v ON v.vendor_id = @vendor_id
 ORDER BY a.message_id, a.attempt FOR UPDATE OF a;
@@ -209,8 +210,8 @@ WITH page AS (
 )
 SELECT a.message_id, a.attempt, a.month, a.campaign_id, a.status, a.captured_micros, a.refunded_micros,
        m.price_micros, COALESCE(a.error_code, 0) AS code, COALESCE(a.error_title, '') AS title,
-       c.finished_at IS NOT NULL AS finished, c.status AS campaign_status, c.category, m.country, c.expires_at, a.waits, a.retry_at,
-       m.outcome IS NOT NULL OR o.alive AS overtaken, o.later, o.charged_micros AS rivals
+       c.finished_at IS NOT NULL AS finished, c.status AS campaign_status, COALESCE(m.category, c.category), m.country, c.expires_at, a.waits, a.retry_at,
+       m.outcome IS NOT NULL OR o.alive AS overtaken, o.later, o.charged_micros AS rivals, c.kind = 'SINGLE' AS single
 FROM page p
 JOIN message_attempts a ON a.vendor_id = @vendor_id AND a.message_id = p.message_id AND a.attempt = p.attempt AND a.month = p.month
 JOIN message_logs m ON m.vendor_id = @vendor_id AND m.id = p.message_id AND m.month = p.month

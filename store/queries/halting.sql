@@ -31,7 +31,7 @@ WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id AND w.vendor_id = n.vendo
 SELECT c.id, COALESCE(c.halt_reason, '') FROM campaigns c
 JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
 JOIN wabas w ON w.vendor_id = n.vendor_id AND w.id = n.waba_ref
-JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
+LEFT JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
 WHERE c.vendor_id = @vendor_id AND c.status = 'HALTED' AND c.halt_wakes = ANY(@wakers::text[])
   AND (@waba_ref::uuid IS NULL OR n.waba_ref = @waba_ref::uuid)
   AND CASE c.halt_wakes WHEN 'TEMPLATE' THEN t.status = 'APPROVED'
@@ -42,6 +42,13 @@ ORDER BY c.id;
 
 -- name: HaltWaitingForMoney
 SELECT EXISTS (SELECT 1 FROM campaigns WHERE vendor_id = @vendor_id AND status = 'HALTED' AND halt_wakes = 'WALLET');
+
+-- name: HaltResumeLock
+-- Any campaign, the standing ones of one-off messages too, which have no template.
+SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), COALESCE(template_id::text, ''), sender_number_id, category, audience, parameters, scheduled_at,
+       time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
+       COALESCE(halt_remedy, ''), halt_until, expires_at
+FROM campaigns WHERE vendor_id = @vendor_id AND id = @id FOR UPDATE;
 
 -- name: HaltUnusable
 -- Running campaigns whose template Meta no longer takes.

@@ -36,14 +36,14 @@ RETURNING message_id;
 
 -- name: SendJob
 -- The template is the one that was approved with the campaign: what a sync brought since
--- changes nothing.
-SELECT c.status, c.category, c.parameters, COALESCE(c.template->>'name', t.name) AS template_name,
-       COALESCE(c.template->>'language', t.language) AS language, COALESCE(c.template->>'parameter_format', t.parameter_format) AS parameter_format,
+-- changes nothing. One-off messages bring their own content: their campaign has none.
+SELECT c.status, c.category, c.parameters, COALESCE(c.template->>'name', t.name, '') AS template_name,
+       COALESCE(c.template->>'language', t.language, '') AS language, COALESCE(c.template->>'parameter_format', t.parameter_format, '') AS parameter_format,
        COALESCE(c.template->'components', t.components) AS components,
        n.phone_number_id, n.rate_per_second, w.token_ct, w.id AS waba_ref, v.default_region,
        CASE WHEN p.daily_limit IS NOT NULL THEN p.portfolio_id ELSE '' END AS limited_portfolio, c.expires_at
 FROM campaigns c
-JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
+LEFT JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
 JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id
 JOIN wabas w ON w.vendor_id = n.vendor_id AND w.id = n.waba_ref
 LEFT JOIN portfolios p ON p.vendor_id = w.vendor_id AND p.portfolio_id = w.portfolio_id
@@ -66,7 +66,7 @@ WITH claim AS (
            (COALESCE(a.attempt, 0) + 1)::smallint AS attempt, COALESCE(a.waits, 0)::smallint AS waits, r.id AS campaign_id, r.over,
            EXISTS (
                SELECT 1 FROM suppressions s
-               WHERE s.vendor_id = $1 AND s.lifted_at IS NULL AND (s.scope = 'ALL' OR s.scope = r.category)
+               WHERE s.vendor_id = $1 AND s.lifted_at IS NULL AND (s.scope = 'ALL' OR s.scope = COALESCE(m.category, r.category))
                  AND s.identity_hash IN (
                      SELECT m.recipient_hash UNION ALL
                      SELECT i.identity_hash FROM contact_identities i WHERE i.vendor_id = $1 AND i.contact_id = m.contact_id)
@@ -229,6 +229,9 @@ ORDER BY m.id;
 -- name: SendCancelRows
 UPDATE message_logs SET outcome = 'CANCELLED', outcome_at = now()
 WHERE vendor_id = @vendor_id AND month = @month AND id = ANY(@message_ids) AND outcome IS NULL;
+
+-- name: CampaignKind
+SELECT kind FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id;
 
 -- name: CampaignDrained
 SELECT campaign_drained(@vendor_id, @campaign_id);

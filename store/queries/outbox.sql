@@ -67,7 +67,7 @@ SELECT outbox_enqueue(v.vendor_id, 'settlement.due', v.vendor_id::text)
 FROM (SELECT DISTINCT vendor_id FROM settlements WHERE created_at < now() - interval '30 seconds' ORDER BY vendor_id LIMIT 1000) v;
 
 -- name: OpenCampaigns
--- Campaigns that must have a live workflow. ring: nothing is left of it to wait for, or it
+-- Campaigns that must have a live workflow (standing ones have none). ring: nothing is left of it to wait for, or it
 -- was cancelled and rows are left that no claim holds: its doorbell is lost.
 SELECT c.vendor_id, c.id::text,
        CASE WHEN EXISTS (SELECT 1 FROM outbox_claims k WHERE k.vendor_id = c.vendor_id AND k.campaign_id = c.id) THEN false
@@ -78,7 +78,7 @@ SELECT c.vendor_id, c.id::text,
                  AND NOT EXISTS (SELECT 1 FROM unknown_attempts u WHERE u.vendor_id = c.vendor_id AND u.campaign_id = c.id)
                  AND NOT EXISTS (SELECT 1 FROM settlements s WHERE s.vendor_id = c.vendor_id AND s.campaign_id = c.id) END AS ring
 FROM campaigns c
-WHERE c.finished_at IS NULL AND c.status IN ('APPROVED', 'SCHEDULED', 'PREPARING', 'RUNNING', 'PAUSED', 'HALTED', 'CANCELLED')
+WHERE c.kind <> 'SINGLE' AND c.finished_at IS NULL AND c.status IN ('APPROVED', 'SCHEDULED', 'PREPARING', 'RUNNING', 'PAUSED', 'HALTED', 'CANCELLED')
   AND c.id > @after::uuid AND c.updated_at < now() - @calm::interval
 ORDER BY c.id LIMIT @max_rows;
 

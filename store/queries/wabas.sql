@@ -91,8 +91,8 @@ SELECT slot, people FROM portfolio_counts
 WHERE vendor_id = @vendor_id AND portfolio_id = @portfolio_id AND slot > @oldest AND people > 0 ORDER BY slot
 
 -- name: PortfolioReached
--- Who of some messages' people counts already. The rest takes room.
-SELECT m.id, EXISTS (
+-- Who of some messages' people counts already, or is answered within their window. The rest takes room.
+SELECT m.id, COALESCE(m.category = 'SERVICE', false) OR EXISTS (
     SELECT 1 FROM portfolio_reaches r
     WHERE r.vendor_id = m.vendor_id AND r.portfolio_id = @portfolio_id AND r.recipient_hash = m.recipient_hash AND r.reached_at > @oldest)
 FROM message_logs m WHERE m.vendor_id = @vendor_id AND m.month = @month AND m.id = ANY(@message_ids::bigint[]) ORDER BY m.id

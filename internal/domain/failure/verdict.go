@@ -59,6 +59,15 @@ type Verdict struct {
 	Suppress bool
 }
 
+// Alone is v for a message that stands by itself: what would stop a template or a campaign
+// is the message's own end, and stops nothing else.
+func (v Verdict) Alone() Verdict {
+	if v.Halt == OwnTemplate || v.Halt == OwnCampaign {
+		return Verdict{Action: Final, Suppress: v.Suppress}
+	}
+	return v
+}
+
 const (
 	// retryTries are the tries of a message that Meta answers with an error of its own.
 	// Source: Meta, Cloud API error codes, read 2026-09: try again, without a number; five

@@ -44,7 +44,6 @@ func (t Type) FreeForm() bool { return t != Template }
 
 // The errors of one-off messages.
 var (
-	ErrNotFound     = errs.New(errs.NotFound, "message.not_found", "no such message")
 	ErrWindowClosed = errs.New(errs.Conflict, "message.window_closed",
 		"this person has not written to the number in the last 24 hours: send a template, and write freely once they answer")
 	ErrSuppressed = errs.New(errs.Conflict, "message.recipient_suppressed", "this person does not want such messages from the vendor any more")
