@@ -52,12 +52,50 @@ type SingleTemplate struct {
 // wallet.insufficient_funds, idempotency.key_reused.
 func (s *Store) AcceptSingle(ctx context.Context, v vendor.ID, n NewSingle, now time.Time, once Once[CampaignMessage]) (CampaignMessage, error) {
 	out, err := inTxOnce(ctx, s, v, once, func(tx pgx.Tx) (CampaignMessage, error) {
-		a := accepting{Store: s, tx: tx, vendor: v, new: n, now: now}
-		return a.run(ctx)
+		all, err := s.acceptAll(ctx, tx, v, []NewSingle{n}, now)
+		if err != nil {
+			return CampaignMessage{}, err
+		}
+		return all[0], nil
 	})
 	if err == nil {
 		s.bell.ring(ctx, s)
 	}
+	return out, err
+}
+
+// AcceptSingles is AcceptSingle for a few messages: all are taken in, or none.
+//
+// Errors: those of AcceptSingle.
+func (s *Store) AcceptSingles(ctx context.Context, v vendor.ID, ns []NewSingle, now time.Time, once Once[[]CampaignMessage]) ([]CampaignMessage, error) {
+	out, err := inTxOnce(ctx, s, v, once, func(tx pgx.Tx) ([]CampaignMessage, error) {
+		return s.acceptAll(ctx, tx, v, ns, now)
+	})
+	if err == nil {
+		s.bell.ring(ctx, s)
+	}
+	return out, err
+}
+
+func (s *Store) acceptAll(ctx context.Context, tx pgx.Tx, v vendor.ID, ns []NewSingle, now time.Time) ([]CampaignMessage, error) {
+	out := make([]CampaignMessage, len(ns))
+	opened := map[campaign.ID]time.Time{}
+	for i, n := range ns {
+		a := accepting{Store: s, tx: tx, vendor: v, new: n, now: now, opened: opened}
+		var err error
+		if out[i], err = a.run(ctx); err != nil {
+			return nil, err
+		}
+	}
+	// From here on the turn's row is locked, which is every producer's.
+	for c, closes := range opened {
+		if _, err := tx.Exec(ctx, s.sql("OutboxEnqueueAt"), pgx.StrictNamedArgs{
+			"vendor_id": v, "kind": monthOver, "subject_id": c, "at": closes,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	_, err := tx.Exec(ctx, s.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": v, "wake_at": time.Now()})
 	return out, err
 }
 
@@ -69,6 +107,7 @@ type accepting struct {
 	vendor vendor.ID
 	new    NewSingle
 	now    time.Time
+	opened map[campaign.ID]time.Time // standing campaigns made on the way, and when they close
 
 	waba, plan, region string
 	currency           money.Currency
@@ -179,17 +218,6 @@ func (a *accepting) insert(ctx context.Context, st *standing, price money.Micros
 		"contact_id": a.contact, "recipient_hash": a.new.Recipient, "country": a.new.Country, "mobile_ct": mobile,
 		"price": price, "category": a.category, "content_ct": content,
 	}); err != nil {
-		return CampaignMessage{}, err
-	}
-	// From here on the turn's row is locked, which is every producer's.
-	if !st.closes.IsZero() {
-		if _, err := a.tx.Exec(ctx, a.sql("OutboxEnqueueAt"), pgx.StrictNamedArgs{
-			"vendor_id": a.vendor, "kind": monthOver, "subject_id": st.Campaign, "at": st.closes,
-		}); err != nil {
-			return CampaignMessage{}, err
-		}
-	}
-	if _, err := a.tx.Exec(ctx, a.sql("OutboxTouch"), pgx.StrictNamedArgs{"vendor_id": a.vendor, "wake_at": time.Now()}); err != nil {
 		return CampaignMessage{}, err
 	}
 	return CampaignMessage{

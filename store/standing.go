@@ -26,8 +26,6 @@ type standing struct {
 	Fills     int
 	State     campaign.State
 	Reason    string // why it is halted
-
-	closes time.Time // of one that is made just now, else zero
 }
 
 // lateAccept is how long after a month's end its standing campaign stays open: whoever
@@ -66,10 +64,11 @@ func (a *accepting) openStanding(ctx context.Context, st *standing) error {
 		return err
 	}
 	next := time.Date(int(st.Month/100), time.Month(st.Month%100)+1, 1, 0, 0, 0, 0, time.UTC)
-	st.closes = next.Add(lateAccept)
+	closes := next.Add(lateAccept)
+	a.opened[st.Campaign] = closes
 	_, err := a.tx.Exec(ctx, a.sql("StandingInsert"), pgx.StrictNamedArgs{
 		"vendor_id": a.vendor, "sender_number_id": a.new.SenderNumber, "month": st.Month, "campaign_id": st.Campaign, "lane_id": st.Lane,
-		"name": fmt.Sprintf("One-off messages %d-%02d", st.Month/100, st.Month%100), "rate": a.rate, "closes_at": st.closes,
+		"name": fmt.Sprintf("One-off messages %d-%02d", st.Month/100, st.Month%100), "rate": a.rate, "closes_at": closes,
 	})
 	return err
 }

@@ -3,11 +3,13 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strconv"
 	"time"
 
 	"github.com/kloyst/kloyst-core/api/httpx"
 	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/contact"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/domain/phone"
@@ -108,50 +110,116 @@ func (h *messages) send(ctx context.Context, who httpx.Principal, in *sendMessag
 	if err != nil {
 		return nil, waba.ErrNumberNotFound
 	}
-	v, err := h.store.Vendor(ctx, who.Vendor)
+	to, err := h.numbers(ctx, who.Vendor, in.Body.To)
 	if err != nil {
 		return nil, err
 	}
-	to, err := phone.Parse(in.Body.To, v.DefaultRegion)
+	keys, err := h.keys.For(ctx, who.Vendor)
 	if err != nil {
-		return nil, errs.InvalidField(errs.CodeOf(err), "/to", "not a number that can be written to")
+		return nil, err
 	}
 	spec := store.NewSingle{SenderNumber: number, Content: in.Body.content()}
 	if t := in.Body.Template; t != nil {
 		spec.Template = &store.SingleTemplate{ID: t.ID, Name: t.Name, Language: t.Language, Values: t.Parameters}
 	}
-	return h.accept(ctx, who.Vendor, in.Once, spec, accepted{to: to, request: in.Body})
-}
-
-// accepted is who a message goes to, and what its request was.
-type accepted struct {
-	to      phone.Number
-	request any
-}
-
-// accept seals what is to be sent and has the store take it in, once per key. What is
-// kept of the request, to know a repeat by, is a blind index: it tells nothing of it.
-func (h *messages) accept(ctx context.Context, v vendor.ID, key httpx.Once, spec store.NewSingle, a accepted) (*httpx.Reply[messageBody], error) {
-	keys, err := h.keys.For(ctx, v)
+	if err := addressTo(keys, &spec, to[0]); err != nil {
+		return nil, err
+	}
+	index, err := blind(keys, in.Body)
 	if err != nil {
 		return nil, err
 	}
-	if spec.Recipient, err = keys.Index(contact.Identity(contact.PhoneIdentity, a.to.String())); err != nil {
-		return nil, err
-	}
-	spec.Country = a.to.Region()
-	spec.Seal = sealer(keys, a.to)
-	text, err := json.Marshal(a.request)
-	if err != nil {
-		return nil, err
-	}
-	index, err := keys.Index("request:" + string(text))
-	if err != nil {
-		return nil, err
-	}
-	return once(ctx, key, index, newMessageBody, func(o store.Once[store.CampaignMessage]) (store.CampaignMessage, error) {
-		return h.store.AcceptSingle(ctx, v, spec, time.Now(), o)
+	return once(ctx, in.Once, index, newMessageBody, func(o store.Once[store.CampaignMessage]) (store.CampaignMessage, error) {
+		return h.store.AcceptSingle(ctx, who.Vendor, spec, time.Now(), o)
 	})
+}
+
+// numbers reads recipients' numbers in the vendor's region.
+func (h *messages) numbers(ctx context.Context, v vendor.ID, raw ...string) ([]phone.Number, error) {
+	profile, err := h.store.Vendor(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]phone.Number, len(raw))
+	for i, text := range raw {
+		if out[i], err = phone.Parse(text, profile.DefaultRegion); err != nil {
+			return nil, errs.InvalidField(errs.CodeOf(err), "/to", "not a number that can be written to")
+		}
+	}
+	return out, nil
+}
+
+type testSendsInput struct {
+	httpx.ByID
+	httpx.Once
+	Body struct {
+		To         []string          `json:"to" minItems:"1" maxItems:"5" nullable:"false" doc:"Numbers to send the campaign's message to, as it is now"`
+		Parameters map[string]string `json:"parameters,omitempty" doc:"Texts for variables of the template, in place of what the campaign would fill in"`
+	}
+}
+
+type testSendsBody struct {
+	Messages []messageBody `json:"messages"`
+}
+
+// testSends sends a campaign's message to a few numbers, before anybody else gets it. They
+// are one-off messages, paid for as such; where the campaign would read a contact, its
+// fallback stands.
+func (h *messages) testSends(ctx context.Context, who httpx.Principal, in *testSendsInput) (*httpx.Reply[testSendsBody], error) {
+	key, err := httpx.ID[campaign.ID](in.ID)
+	if err != nil {
+		return nil, err
+	}
+	c, err := h.store.Campaign(ctx, who.Vendor, key)
+	if err != nil {
+		return nil, err
+	}
+	to, err := h.numbers(ctx, who.Vendor, in.Body.To...)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := h.keys.For(ctx, who.Vendor)
+	if err != nil {
+		return nil, err
+	}
+	specs := make([]store.NewSingle, len(to))
+	for i, n := range to {
+		values := c.Parameters.Values(campaign.Recipient{Mobile: n.String()})
+		maps.Copy(values, in.Body.Parameters)
+		specs[i] = store.NewSingle{
+			SenderNumber: c.SenderNumber, Content: single.Content{Type: single.Template},
+			Template: &store.SingleTemplate{ID: c.Template, Values: values},
+		}
+		if err := addressTo(keys, &specs[i], n); err != nil {
+			return nil, err
+		}
+	}
+	index, err := blind(keys, []any{key, in.Body})
+	if err != nil {
+		return nil, err
+	}
+	body := func(all []store.CampaignMessage) testSendsBody { return testSendsBody{mapped(all, newMessageBody)} }
+	return once(ctx, in.Once, index, body, func(o store.Once[[]store.CampaignMessage]) ([]store.CampaignMessage, error) {
+		return h.store.AcceptSingles(ctx, who.Vendor, specs, time.Now(), o)
+	})
+}
+
+// addressTo says whom a message goes to, and seals it for them.
+func addressTo(keys *crypt.VendorKeys, spec *store.NewSingle, to phone.Number) error {
+	var err error
+	spec.Recipient, err = keys.Index(contact.Identity(contact.PhoneIdentity, to.String()))
+	spec.Country, spec.Seal = to.Region(), sealer(keys, to)
+	return err
+}
+
+// blind is what is kept of a request to know its repeats by: it tells nothing of it, not
+// even to who can guess it.
+func blind(keys *crypt.VendorKeys, request any) ([]byte, error) {
+	text, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	return keys.Index("request:" + string(text))
 }
 
 // sealer encrypts a number and what is sent to it.

@@ -138,3 +138,34 @@ func TestMessages_RefusesWhatCannotBeSent(t *testing.T) {
 	}
 	require.NotContains(t, u.log.String(), "12345")
 }
+
+func TestTestSends_WriteACampaignsMessageToAFew(t *testing.T) {
+	t.Parallel()
+	u := newWorld(t).newTrader("asha@acme.example")
+	made := u.post("/v1/campaigns", u.campaign(), key("c1")...).is(http.StatusCreated)
+	path := "/v1/campaigns/" + as[string](t, made["id"]) + "/test-sends"
+	few := object{"to": []string{friend, "98765 43211"}}
+	u.post(path, few, key("s1")...).refused(http.StatusPaymentRequired, "wallet.insufficient_funds")
+	u.topUp(863_100)
+	u.post(path, few, key("s1")...).refused(http.StatusPaymentRequired, "wallet.insufficient_funds")
+	var n int
+	require.NoError(t, u.db.Super().QueryRow(t.Context(), `SELECT count(*) FROM message_logs`).Scan(&n))
+	require.Zero(t, n, "all or none")
+	u.topUp(863_100)
+	sent := as[[]any](t, u.post(path, few, key("s1")...).is(http.StatusAccepted)["messages"])
+	require.Len(t, sent, 2)
+	require.Equal(t, sent, u.post(path, few, key("s1")...).is(http.StatusAccepted)["messages"])
+	row := as[object](t, sent[1])
+	var content []byte
+	require.NoError(t, u.db.Super().QueryRow(t.Context(), `SELECT content_ct FROM message_logs ORDER BY id DESC LIMIT 1`).Scan(&content))
+	keys, err := u.keys.For(t.Context(), u.vendor)
+	require.NoError(t, err)
+	plain, err := keys.Decrypt(crypt.Message, string(as[json.Number](t, number(row["id"]))), content)
+	require.NoError(t, err)
+	require.Contains(t, string(plain), `"text":"friend"`, "the campaign's fallback")
+
+	u.post(path, object{"to": []string{friend}, "parameters": object{"body.2": "x"}}, key("s2")...).refused(http.StatusUnprocessableEntity, "template.value_unknown")
+	u.post(path, object{"to": []string{"1", "2", "3", "4", "5", "6"}}, key("s3")...).is(http.StatusUnprocessableEntity)
+	u.post("/v1/campaigns/"+id.Random()+"/test-sends", few, key("s4")...).refused(http.StatusNotFound, "campaign.not_found")
+	require.Equal(t, "DRAFT", u.get("/v1/campaigns/" + as[string](t, made["id"])).is(http.StatusOK)["status"])
+}

@@ -139,6 +139,7 @@ func campaignRoutes(api *httpx.API, d Deps) {
 
 	s := &messages{store: d.Store, keys: d.Keys}
 	httpx.Route(api, "POST /messages", 202, vendor.Member, "Send one message: a template, or inside the 24-hour window anything", s.send)
+	httpx.Route(api, "POST /campaigns/{id}/test-sends", 202, vendor.Member, "Send a campaign's message to up to five numbers", s.testSends)
 
 	q := &quotations{store: d.Store, blob: d.Blob}
 	httpx.Route(api, "POST /campaigns/{id}/quotations", 201, vendor.Member, "Price a campaign", q.issue)
