@@ -10,7 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/contact"
+	"github.com/kloyst/kloyst-core/internal/domain/failure"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
 	"github.com/kloyst/kloyst-core/internal/domain/single"
@@ -423,4 +425,84 @@ func TestClaim_OneOffMessagesHaveHalfTheWindow(t *testing.T) {
 	}
 	require.Equal(t, []string{store.SingleLane}, kinds)
 	require.Equal(t, 80, rows)
+}
+
+// A lock of the account stops one-off messages too: no new ones are taken, those that wait
+// wait on, and all goes on when Meta tells something better.
+func TestSingle_AHaltedAccountRefusesUntilItGoesOn(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, money.Unit)
+	_, err := c.accept(t.Context(), c.spec(1))
+	require.NoError(t, err)
+	job := c.claim(t)
+	stop := campaign.Stop{Reason: "META_ACCOUNT_LOCKED", Scope: failure.WholeAccount, Wakes: campaign.ByAccount}
+	n, err := c.HaltCampaigns(t.Context(), c.v, job.Campaign, stop)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	marked, _, err := c.MarkSending(t.Context(), c.v, job, job.Messages)
+	require.NoError(t, err)
+	require.Empty(t, marked)
+	require.NoError(t, c.ReturnRows(t.Context(), c.v, job, job.Messages, time.Now()))
+	require.NoError(t, c.EndSend(t.Context(), c.v, job))
+	_, err = c.accept(t.Context(), c.spec(2))
+	require.ErrorIs(t, err, single.ErrHalted)
+	require.ErrorContains(t, err, "META_ACCOUNT_LOCKED")
+
+	went, err := c.ResumeHalted(t.Context(), c.v, "", campaign.ByAccount)
+	require.NoError(t, err)
+	require.Zero(t, went, "nothing was heard yet")
+	c.exec(t, `UPDATE wabas SET heard_at = clock_timestamp()`)
+	went, err = c.ResumeHalted(t.Context(), c.v, "", campaign.ByAccount)
+	require.NoError(t, err)
+	require.Equal(t, 1, went)
+	_, err = c.accept(t.Context(), c.spec(2))
+	require.NoError(t, err)
+	require.Len(t, c.sendAll(t, func(*store.SendResult) {}).Messages, 2)
+	c.requireSound(t)
+}
+
+// What a float promised to a message of which Meta never told is not promised again: a late
+// word still finds its price there.
+func TestSingle_UnconfirmedStaysCovered(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, offerPrice)
+	_, err := c.accept(t.Context(), c.spec(1))
+	require.NoError(t, err)
+	job := c.sendAll(t, func(r *store.SendResult) { r.Status, r.Wamid = message.Unknown, "" })
+	c.refused(t, c.spec(2), "wallet.insufficient_funds")
+	c.exec(t, `UPDATE unknown_attempts SET settle_at = now()`)
+	of := campaigner{purse: c.shop.purse, hook: c.hook}
+	of.settle(t)
+	c.refused(t, c.spec(2), "wallet.insufficient_funds")
+	require.NoError(t, c.db.Super().QueryRow(t.Context(), `SELECT phone_number_id FROM sender_numbers`).Scan(&of.number))
+	of.hear(t, store.StatusUpdate{Ref: message.Ref{Month: job.Month, Message: job.Messages[0], Attempt: 1}, Wamid: "wamid.late", Status: message.Delivered})
+	of.settle(t)
+	got, err := c.Message(t.Context(), c.v, job.Messages[0])
+	require.NoError(t, err)
+	require.Equal(t, message.Delivered, got.Status)
+	require.Equal(t, offerPrice, got.Captured)
+	c.requireSound(t)
+}
+
+// A template that Meta has paused is its messages' own trouble, even after acceptance.
+func TestSingle_ATemplatesFaultStopsNothingElse(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, money.Unit)
+	m, err := c.accept(t.Context(), c.spec(1))
+	require.NoError(t, err)
+	job := c.sendAll(t, func(*store.SendResult) {})
+	of := campaigner{purse: c.shop.purse, hook: c.hook}
+	require.NoError(t, c.db.Super().QueryRow(t.Context(), `SELECT phone_number_id FROM sender_numbers`).Scan(&of.number))
+	of.hear(t, store.StatusUpdate{Ref: message.Ref{Month: job.Month, Message: m.ID, Attempt: 1}, Wamid: "wamid.1", Status: message.Failed, Code: 132015})
+	stops := of.settleBy(t, func(store.Fallen) store.Judgement {
+		return store.Judgement{Verdict: failure.Verdict{Action: failure.Again, At: time.Now(), Halt: failure.OwnTemplate}, Class: failure.Hold}
+	})
+	require.Empty(t, stops)
+	got, err := c.Message(t.Context(), c.v, m.ID)
+	require.NoError(t, err)
+	require.Equal(t, message.Failed, got.Status)
+	require.Equal(t, offerPrice, got.Refunded)
+	_, err = c.accept(t.Context(), c.spec(2))
+	require.NoError(t, err)
+	c.requireSound(t)
 }
