@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -31,7 +32,7 @@ type InboundInput struct {
 }
 
 // TakeInbound works off what persons wrote to the vendor: each message is kept under the vendor's
-// keys and opens its writer's window. It tells whether more waits. Idempotent.
+// keys, opens its writer's window, and is heeded when it is a keyword alone. It tells whether more waits. Idempotent.
 func (a *Inbound) TakeInbound(ctx context.Context, in InboundInput) (bool, error) {
 	keys, err := a.Keys.For(ctx, in.Vendor)
 	if err != nil {
@@ -71,6 +72,7 @@ func (a *Inbound) open(ctx context.Context, keys *crypt.VendorKeys, waiting []st
 		if kept.WrittenAt = m.Timestamp.Time; kept.WrittenAt.IsZero() {
 			kept.WrittenAt = w.ReceivedAt
 		}
+		kept.Wish = contact.WishOf(cmp.Or(m.Text.Body, m.Button.Payload, m.Button.Text))
 		out = append(out, kept)
 	}
 	return out, nil

@@ -342,3 +342,30 @@ func TestInbound_IsKeptSealedAndOnce(t *testing.T) {
 	_, err = d.store.AcceptSingle(t.Context(), id.New[vendor.ID](), store.NewSingle{SenderNumber: d.number}, time.Now(), store.Once[store.CampaignMessage]{})
 	require.Equal(t, errs.NotFound, errs.KindOf(err))
 }
+
+// A person's STOP ends marketing to them, not answers; their START begins it again. Old
+// words told late change nothing.
+func TestInbound_AKeywordAloneIsHeeded(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	offer := &store.SingleTemplate{Name: "seasonal_promotion", Language: "en_US", Values: map[string]string{"body.1": "Asha"}}
+	try := func() error {
+		_, err := d.accept(single.Content{Type: single.Template}, offer)
+		return err
+	}
+	d.writes("text", `{"body":"please stop by"}`)
+	require.NoError(t, try())
+	d.writes("text", `{"body":"Stop."}`)
+	require.ErrorIs(t, try(), single.ErrSuppressed)
+	_, err := d.accept(single.Content{Type: single.Text, Text: &single.TextBody{Body: "you are off our list"}}, nil)
+	require.NoError(t, err)
+	d.exec(`UPDATE suppressions SET created_at = created_at - interval '2 seconds'`) // Meta tells whole seconds
+	d.writes("text", `{"body":"START"}`)
+	require.NoError(t, try())
+	d.exec(`UPDATE suppressions SET lifted_at = lifted_at - interval '2 seconds'`)
+	d.writes("button", `{"payload":"STOP","text":"Not interested"}`)
+	require.ErrorIs(t, try(), single.ErrSuppressed)
+	d.exec(`UPDATE suppressions SET source = 'IMPORT', created_at = created_at - interval '2 seconds'`)
+	d.writes("text", `{"body":"START"}`)
+	require.ErrorIs(t, try(), single.ErrSuppressed, "not theirs to lift")
+}

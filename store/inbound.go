@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/kloyst/kloyst-core/internal/domain/contact"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/waba"
 )
@@ -41,6 +43,7 @@ type Inbound struct {
 	WrittenAt    time.Time
 	ReceivedAt   time.Time
 	OpenUntil    time.Time // of the window it opens; zero: none
+	Wish         contact.Wish
 }
 
 // keepInbound stores what people wrote for the vendors of the numbers they wrote to, and
@@ -83,7 +86,8 @@ const inboundPage = 500
 
 // TakeInbound works off a page of what people wrote to the vendor: open turns what the
 // webhook sealed into what is kept, in one transaction; it must not touch the store. It
-// returns how many were taken. Repeats of Meta's change nothing.
+// returns how many were taken. Who wrote a keyword alone is suppressed, or no more.
+// Repeats of Meta's change nothing.
 func (s *Store) TakeInbound(ctx context.Context, v vendor.ID, open func([]WaitingInbound) ([]Inbound, error)) (int, error) {
 	taken := 0
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
@@ -95,15 +99,20 @@ func (s *Store) TakeInbound(ctx context.Context, v vendor.ID, open func([]Waitin
 		if err != nil || len(kept) == 0 {
 			return err
 		}
-		if err := s.insertInbound(ctx, tx, v, kept); err != nil {
+		fresh, err := s.insertInbound(ctx, tx, v, kept)
+		if err != nil {
 			return err
 		}
-		return s.openWindows(ctx, tx, v, kept)
+		if err := s.openWindows(ctx, tx, v, kept); err != nil {
+			return err
+		}
+		return s.grantWishes(ctx, tx, v, fresh)
 	})
 	return taken, err
 }
 
-func (s *Store) insertInbound(ctx context.Context, tx pgx.Tx, v vendor.ID, kept []Inbound) error {
+// insertInbound returns those that were not known yet.
+func (s *Store) insertInbound(ctx context.Context, tx pgx.Tx, v vendor.ID, kept []Inbound) ([]Inbound, error) {
 	n := len(kept)
 	ids, numbers, types := make([]string, n), make([]string, n), make([]string, n)
 	wamids, identities, messages := make([][]byte, n), make([][]byte, n), make([][]byte, n)
@@ -113,11 +122,46 @@ func (s *Store) insertInbound(ctx context.Context, tx pgx.Tx, v vendor.ID, kept 
 		wamids[i], identities[i], messages[i] = m.WamidHash, m.Identities[0], m.MessageCT
 		written[i], received[i] = m.WrittenAt, m.ReceivedAt
 	}
-	_, err := tx.Exec(ctx, s.sql("InboundInsert"), pgx.StrictNamedArgs{
+	made, err := collect(ctx, tx, s.sql("InboundInsert"), pgx.StrictNamedArgs{
 		"vendor_id": v, "ids": ids, "numbers": numbers, "wamids": wamids, "identities": identities, "types": types,
 		"messages": messages, "written": written, "received": received,
-	})
-	return err
+	}, pgx.RowTo[string])
+	return slices.DeleteFunc(slices.Clone(kept), func(m Inbound) bool { return !slices.Contains(made, m.ID) }), err
+}
+
+// grantWishes stops marketing to who said so, and lets it go on to who said that; of several
+// words of one person the last counts.
+func (s *Store) grantWishes(ctx context.Context, tx pgx.Tx, v vendor.ID, fresh []Inbound) error {
+	type word struct {
+		wish contact.Wish
+		at   time.Time
+	}
+	last := map[string]word{}
+	for _, m := range fresh {
+		for _, who := range m.Identities {
+			if m.Wish != "" && !m.WrittenAt.Before(last[string(who)].at) {
+				last[string(who)] = word{m.Wish, m.WrittenAt}
+			}
+		}
+	}
+	for wish, statement := range map[contact.Wish]string{contact.Stop: "WishStop", contact.Start: "WishStart"} {
+		var (
+			who [][]byte
+			at  []time.Time
+		)
+		for name, w := range last {
+			if w.wish == wish {
+				who, at = append(who, []byte(name)), append(at, w.at)
+			}
+		}
+		if len(who) == 0 {
+			continue
+		}
+		if _, err := tx.Exec(ctx, s.sql(statement), pgx.StrictNamedArgs{"vendor_id": v, "identities": who, "said_at": at}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) openWindows(ctx context.Context, tx pgx.Tx, v vendor.ID, kept []Inbound) error {

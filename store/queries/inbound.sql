@@ -24,7 +24,33 @@ FROM unnest(@ids::uuid[], @numbers::uuid[], @wamids::bytea[], @identities::bytea
             @written::timestamptz[], @received::timestamptz[])
     AS m(id, sender_number_id, wamid_hash, identity_hash, type, message_ct, written_at, received_at)
 ORDER BY m.wamid_hash
-ON CONFLICT (vendor_id, wamid_hash) DO NOTHING;
+ON CONFLICT (vendor_id, wamid_hash) DO NOTHING
+RETURNING id::text;
+
+-- name: WishStop
+-- No marketing any more, from when the person said so. A later word for it stands.
+INSERT INTO suppressions (vendor_id, identity_hash, scope, reason, source, created_at)
+SELECT @vendor_id, w.identity_hash, 'MARKETING', 'STOP', 'INBOUND', w.said_at
+FROM unnest(@identities::bytea[], @said_at::timestamptz[]) AS w(identity_hash, said_at) ORDER BY w.identity_hash
+ON CONFLICT (vendor_id, identity_hash, scope) DO UPDATE
+SET reason = EXCLUDED.reason, source = EXCLUDED.source, created_at = EXCLUDED.created_at, lifted_at = NULL
+WHERE suppressions.lifted_at < EXCLUDED.created_at;
+
+-- name: WishStart
+-- What a person's own earlier word stopped, by whatever name it was said; what anybody else
+-- stopped stays.
+WITH w AS (
+    SELECT * FROM unnest(@identities::bytea[], @said_at::timestamptz[]) AS w(identity_hash, said_at)
+), names AS (
+    SELECT identity_hash, said_at FROM w
+    UNION SELECT o.identity_hash, w.said_at FROM w
+    JOIN contact_identities i ON i.vendor_id = @vendor_id AND i.identity_hash = w.identity_hash
+    JOIN contact_identities o ON o.vendor_id = @vendor_id AND o.contact_id = i.contact_id
+)
+UPDATE suppressions s SET lifted_at = n.said_at
+FROM (SELECT identity_hash, max(said_at) AS said_at FROM names GROUP BY identity_hash) n
+WHERE s.vendor_id = @vendor_id AND s.identity_hash = n.identity_hash AND s.scope = 'MARKETING' AND s.source = 'INBOUND'
+  AND s.lifted_at IS NULL AND s.created_at < n.said_at;
 
 -- name: WindowsOpen
 -- A window only ever gets longer; one row per person and number, in key order.
