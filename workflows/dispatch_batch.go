@@ -23,7 +23,11 @@ type DispatchGroup struct {
 	Vendor vendor.ID `json:"vendor"`
 	Claim  string    `json:"claim"`
 	Rows   int       `json:"rows"`
+	Single bool      `json:"single,omitempty"` // one-off messages: served before campaigns
 }
+
+// singlePriority is that of one-off messages' tasks; campaigns' have the default, 3.
+const singlePriority = 2
 
 // DispatchBatch sends what one claim of the relay took: one activity per vendor's
 // group, side by side, so that a slow vendor holds back nobody. The fairness key puts
@@ -36,12 +40,16 @@ func DispatchBatch(ctx workflow.Context, in DispatchBatchInput) (activities.Send
 		pending []workflow.Future
 	)
 	for _, g := range in.Groups {
+		priority := temporal.Priority{FairnessKey: string(g.Vendor)}
+		if g.Single {
+			priority.PriorityKey = singlePriority
+		}
 		actx := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 			TaskQueue:           QueueSend,
 			StartToCloseTimeout: 10 * time.Minute,
 			HeartbeatTimeout:    10 * time.Second, // how soon a killed worker is noticed
 			RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
-			Priority:            temporal.Priority{FairnessKey: string(g.Vendor)},
+			Priority:            priority,
 			Summary:             fmt.Sprintf("%d messages", g.Rows),
 		})
 		pending = append(pending, workflow.ExecuteActivity(actx, sending.SendClaim, activities.SendClaimInput{Vendor: g.Vendor, Claim: g.Claim}))

@@ -143,7 +143,7 @@ func (r *Relay) startDispatch(ctx context.Context, claims []store.Claim) error {
 	in := workflows.DispatchBatchInput{Batch: claims[0].Batch}
 	vendors := []string{}
 	for _, c := range claims {
-		in.Groups = append(in.Groups, workflows.DispatchGroup{Vendor: c.Vendor, Claim: string(c.ID), Rows: len(c.Messages)})
+		in.Groups = append(in.Groups, workflows.DispatchGroup{Vendor: c.Vendor, Claim: string(c.ID), Rows: len(c.Messages), Single: c.Kind == store.SingleLane})
 		vendors = append(vendors, string(c.Vendor))
 	}
 	attrs := []temporal.SearchAttributeUpdate{workflows.VendorIDKey.ValueSet(vendors)}
