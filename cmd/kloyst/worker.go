@@ -33,11 +33,10 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 		return err
 	}
 	defer db.Close()
-	redisOptions, err := redis.ParseURL(string(cfg.RedisURL))
+	cache, err := openRedis(cfg)
 	if err != nil {
-		return errBadRedisURL
+		return err
 	}
-	cache := redis.NewClient(redisOptions)
 	defer cache.Close() // nothing is left to flush
 	ring, err := crypt.NewRing(cfg.Master())
 	if err != nil {
@@ -65,10 +64,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	core.RegisterActivity(&activities.Inbound{Store: db, Ring: ring, Keys: keys, Log: log})
 	core.RegisterActivity(&activities.Templates{Store: db, Keys: keys, Meta: graph})
 	core.RegisterActivity(&activities.Mail{Store: db, Sender: mails, PublicURL: cfg.PublicURL, APIPrefix: cfg.APIPrefix})
-	singles := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "kloyst_single_latency_seconds", Help: "From the acceptance of a one-off message by us to that by Meta.",
-		Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60},
-	})
+	singles := newSingleLatency()
 	send := newWorker(temporal, workflows.QueueSend, cfg.WorkerSend, cfg)
 	send.RegisterActivity(&activities.Sending{
 		Store: db, Keys: keys, Limiter: ratelimit.New(cache, ""), Meta: graph, Breaker: watched, Log: log, UnknownGrace: cfg.UnknownGrace,
@@ -105,6 +101,21 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	internal.Registry.MustRegister(singles)
 	return serve(ctx, cfg, internal, nil, func(ctx context.Context) error {
 		return runWorkers(ctx, core, send, imports, pdfs)
+	})
+}
+
+func openRedis(cfg *config.Config) (*redis.Client, error) {
+	options, err := redis.ParseURL(string(cfg.RedisURL))
+	if err != nil {
+		return nil, errBadRedisURL // the error would print the URL and with it the password
+	}
+	return redis.NewClient(options), nil
+}
+
+func newSingleLatency() prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "kloyst_single_latency_seconds", Help: "From the acceptance of a one-off message by us to that by Meta.",
+		Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60},
 	})
 }
 

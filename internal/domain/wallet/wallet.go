@@ -13,8 +13,8 @@ import (
 // was taken out; FUNDING and LOSS count money from outside and are normally negative.
 type AccountKind string
 
-// The kinds of accounts. HOLD and REVENUE exist once per campaign; the HOLD without a
-// campaign is the float that single sends draw on.
+// The kinds of accounts. HOLD and REVENUE exist once per campaign; the HOLD of a
+// standing campaign is the float that one-off messages draw on.
 const (
 	AccountFunding AccountKind = "FUNDING" // where the vendor's payments come from
 	AccountWallet  AccountKind = "WALLET"  // what the vendor can spend
@@ -62,7 +62,7 @@ type Posting struct {
 	Kind      Kind
 	Reference string       // unique per vendor: "hold/<campaign>", "refund/<message>"
 	Amount    money.Micros // positive, but for Adjust
-	Campaign  string       // whose hold or revenue; "" is the float of single sends
+	Campaign  string       // whose hold or revenue
 	Actor     string       // who did it; "" is the system
 }
 
