@@ -143,15 +143,15 @@ func classify(err error) error {
 type refusal struct{ pg *pgconn.PgError }
 
 func (r refusal) Error() string {
-	text := "postgres " + r.pg.Code
+	parts := []string{"postgres", r.pg.Code}
 	for _, part := range []struct{ name, value string }{
 		{"table", r.pg.TableName}, {"column", r.pg.ColumnName}, {"constraint", r.pg.ConstraintName}, {"in", r.pg.Routine},
 	} {
 		if part.value != "" {
-			text += " " + part.name + " " + part.value
+			parts = append(parts, part.name, part.value)
 		}
 	}
-	return text
+	return strings.Join(parts, " ")
 }
 
 func (r refusal) Unwrap() error { return r.pg }
