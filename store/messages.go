@@ -50,6 +50,7 @@ type SendJob struct {
 	WabaRef        string
 	Region         string
 	ExpiresAt      *time.Time // no message leaves from then on; nil: no end
+	Replay         bool       // the campaign sends again what failed of another one
 
 	// LimitedPortfolio is whose messaging limit the messages count against; "": unlimited.
 	LimitedPortfolio string
@@ -139,7 +140,10 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 		}
 		if err := tx.QueryRow(ctx, s.sql("SendJob"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": job.Campaign}).Scan(
 			&job.Status, &job.Category, &job.Parameters, &job.TemplateName, &job.Language, &job.ParameterStyle, &job.Components,
-			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region, &job.LimitedPortfolio, &job.ExpiresAt); err != nil || !told {
+			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region, &job.LimitedPortfolio, &job.ExpiresAt, &job.Replay); err != nil {
+			return err
+		}
+		if err := s.endRaised(ctx, tx, v, &job, keep); err != nil || !told {
 			return err
 		}
 		return s.enqueue(ctx, tx, v, "settlement.due", string(v))

@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/letter"
+	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/wallet"
@@ -245,4 +247,21 @@ func (s *Store) freezeReplay(ctx context.Context, tx pgx.Tx, v vendor.ID, c camp
 	}).Scan(&page.frozen, &taken)
 	page.done = taken < rows
 	return page, true, err
+}
+
+// endRaised takes out of a replay's claim the messages whose first one was raised since the
+// freeze, and ends them: one statement a claim. Other campaigns cost nothing.
+func (s *Store) endRaised(ctx context.Context, tx pgx.Tx, v vendor.ID, job *SendJob, keep time.Duration) error {
+	if !job.Replay {
+		return nil
+	}
+	raised, err := collect(ctx, tx, s.sql("ReplayRaised"), pgx.StrictNamedArgs{
+		"vendor_id": v, "campaign_id": job.Campaign, "month": job.Month, "message_ids": job.Messages,
+	}, pgx.RowTo[int64])
+	if err != nil || len(raised) == 0 {
+		return err
+	}
+	job.Messages = slices.DeleteFunc(job.Messages, func(m message.ID) bool { return slices.Contains(raised, int64(m)) })
+	_, _, err = s.progress(ctx, tx, v, *job, doneRows{raised, keep})
+	return err
 }

@@ -154,18 +154,22 @@ func TestReplay_TakesUnconfirmedOnesOnlyWhenAsked(t *testing.T) {
 
 func TestReplay_LeavesOutWhatWasRaisedMeanwhile(t *testing.T) {
 	t.Parallel()
-	c, job, marked := undelivered(t, 10, 0, 3)
+	c, job, marked := undelivered(t, 10, 0, 4)
 	c.hear(t, store.StatusUpdate{Ref: ref(job, marked[0]), Status: message.Delivered})
 	r := everyLetter()
 	r.IncludeUnconfirmed = true
 	out := c.replay(t, r)
-	require.Equal(t, 2, out.Messages, "one was raised before it was chosen")
+	require.Equal(t, 3, out.Messages, "one was raised before it was chosen")
 
 	c.hear(t, store.StatusUpdate{Ref: ref(job, marked[1]), Status: message.Delivered})
 	c.settle(t)
 	again := c.as(out.Campaigns[0].ID).running(t)
-	require.Equal(t, map[string]int{"QUEUED": 1}, again.statuses(t), "one was raised before the freeze")
+	require.Equal(t, map[string]int{"QUEUED": 2}, again.statuses(t), "one was raised before the freeze")
+	c.hear(t, store.StatusUpdate{Ref: ref(job, marked[2]), Status: message.Read})
+	c.settle(t)
 	next := again.claim(t)
+	require.Len(t, next.Messages, 1)
+	require.Equal(t, map[string]int{"QUEUED": 1, "CANCELLED": 1}, again.statuses(t), "one was raised before it was sent")
 	left, _, err := c.MarkSending(t.Context(), c.v, next, next.Messages)
 	require.NoError(t, err)
 	c.answer(t, next, left, sent)

@@ -120,3 +120,24 @@ UPDATE campaigns SET
     frozen_micros = frozen_micros + COALESCE((SELECT sum(price_micros) FROM frozen), 0)
 WHERE vendor_id = @vendor_id AND id = @campaign_id
 RETURNING frozen_count, (SELECT count(*) FROM page)::integer AS page_rows;
+
+-- name: ReplayRaised
+-- Messages of a replay whose first one was raised since the freeze end here: the person
+-- has it. The laterals keep the look-ups by index apart.
+WITH raised AS (
+    SELECT m.id FROM (
+        SELECT c.vendor_id, p.id, p.month FROM campaigns c JOIN campaigns p ON p.vendor_id = c.vendor_id AND p.id = c.parent_id
+        WHERE c.vendor_id = @vendor_id AND c.id = @campaign_id AND c.kind = 'REPLAY' OFFSET 0) p
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.recipient_hash FROM message_logs m
+        WHERE m.vendor_id = p.vendor_id AND m.month = @month AND m.id = ANY(@message_ids::bigint[]) OFFSET 0) m
+    CROSS JOIN LATERAL (
+        SELECT o.id FROM message_logs o
+        WHERE o.vendor_id = p.vendor_id AND o.campaign_id = p.id AND o.month = p.month AND o.recipient_hash = m.recipient_hash OFFSET 0) o
+    CROSS JOIN LATERAL (
+        SELECT s.status FROM message_states s WHERE s.vendor_id = p.vendor_id AND s.id = o.id AND s.month = p.month OFFSET 0) s
+    WHERE s.status IN ('SENT', 'DELIVERED', 'READ')
+)
+UPDATE message_logs m SET outcome = 'CANCELLED', outcome_at = now() FROM raised
+WHERE m.vendor_id = @vendor_id AND m.month = @month AND m.id = raised.id AND m.outcome IS NULL
+RETURNING m.id;
