@@ -29,7 +29,7 @@ JOIN message_states s ON s.vendor_id = m.vendor_id AND s.id = m.id AND s.month =
 LEFT JOIN message_attempts a ON a.vendor_id = m.vendor_id AND a.message_id = m.id AND a.month = m.month AND a.attempt = @attempt
 LEFT JOIN LATERAL (
     SELECT n.id, t.status FROM campaigns c
-    JOIN message_logs n ON n.vendor_id = c.vendor_id AND n.campaign_id = c.id AND n.month = c.month AND n.recipient_hash = m.recipient_hash
+    JOIN message_logs n ON n.vendor_id = c.vendor_id AND n.campaign_id = c.id AND n.month = c.month AND n.recipient_hash = m.recipient_hash AND n.content_ct IS NULL
     JOIN message_states t ON t.vendor_id = n.vendor_id AND t.id = n.id AND t.month = n.month
     WHERE c.vendor_id = m.vendor_id AND c.id = @replay_campaign_id::uuid) r ON true
 WHERE m.vendor_id = @vendor_id AND m.id = @message_id AND m.month = @month;

@@ -35,10 +35,10 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox_events e WHERE e.vendor_id = 
 -- name: ExplainSample
 -- Where a campaign's messages stand, by a sample. Recipients' hashes are keyed, that is
 -- as good as random: those that follow each other from anywhere are a fair sample, and
--- the unique key has them in order.
+-- the unique key, which one-off messages are not in, has them in order.
 WITH sampled AS (
     SELECT m.id FROM message_logs m
-    WHERE m.vendor_id = @vendor_id AND m.month = @month AND m.campaign_id = @campaign_id AND m.recipient_hash >= @from_hash::bytea
+    WHERE m.vendor_id = @vendor_id AND m.month = @month AND m.campaign_id = @campaign_id AND m.recipient_hash >= @from_hash::bytea AND m.content_ct IS NULL
     ORDER BY m.recipient_hash LIMIT @sample
 )
 SELECT count(*), count(e.available_at) FILTER (WHERE e.available_at <= @now), count(e.available_at) FILTER (WHERE e.available_at > @now)

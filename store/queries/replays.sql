@@ -26,7 +26,7 @@ WITH chosen AS (
           SELECT 1 FROM campaigns rc WHERE rc.vendor_id = l.vendor_id AND rc.id = l.replay_campaign_id AND rc.finished_at IS NOT NULL
             AND NOT EXISTS (
               SELECT 1 FROM message_logs o
-              JOIN message_logs r ON r.vendor_id = o.vendor_id AND r.campaign_id = rc.id AND r.month = rc.month AND r.recipient_hash = o.recipient_hash
+              JOIN message_logs r ON r.vendor_id = o.vendor_id AND r.campaign_id = rc.id AND r.month = rc.month AND r.recipient_hash = o.recipient_hash AND r.content_ct IS NULL
               WHERE o.vendor_id = l.vendor_id AND o.id = l.message_id AND o.month = l.month
                 AND COALESCE(r.outcome, '') NOT IN ('CANCELLED', 'EXPIRED'))))
       AND CASE l.source
@@ -133,7 +133,7 @@ WITH raised AS (
         WHERE m.vendor_id = p.vendor_id AND m.month = @month AND m.id = ANY(@message_ids::bigint[]) OFFSET 0) m
     CROSS JOIN LATERAL (
         SELECT o.id FROM message_logs o
-        WHERE o.vendor_id = p.vendor_id AND o.campaign_id = p.id AND o.month = p.month AND o.recipient_hash = m.recipient_hash OFFSET 0) o
+        WHERE o.vendor_id = p.vendor_id AND o.campaign_id = p.id AND o.month = p.month AND o.recipient_hash = m.recipient_hash AND o.content_ct IS NULL OFFSET 0) o
     CROSS JOIN LATERAL (
         SELECT s.status FROM message_states s WHERE s.vendor_id = p.vendor_id AND s.id = o.id AND s.month = p.month OFFSET 0) s
     WHERE s.status IN ('SENT', 'DELIVERED', 'READ')
