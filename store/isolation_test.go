@@ -134,6 +134,8 @@ func TestWebhookRole_CannotTouchMoneyOrPeople(t *testing.T) {
 	for _, sql := range []string{
 		`SELECT 1 FROM contacts`, `SELECT 1 FROM message_logs`, `SELECT 1 FROM ledger_entries`, `SELECT token_ct FROM wabas`,
 		`UPDATE message_attempts SET captured_micros = 1`, `DELETE FROM message_attempts`, `UPDATE ledger_accounts SET balance_micros = 1`,
+		`SELECT 1 FROM inbound_intakes`, `DELETE FROM inbound_intakes`, `SELECT 1 FROM inbound_messages`,
+		`SELECT 1 FROM conversation_windows`, `INSERT INTO conversation_windows DEFAULT VALUES`, `SELECT 1 FROM standing_campaigns`,
 	} {
 		_, err := db.Webhook().Exec(t.Context(), sql)
 		require.ErrorContains(t, err, "permission denied", sql)

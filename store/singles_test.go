@@ -299,8 +299,22 @@ func TestAcceptSingle_OfAnotherVendorIsNotThere(t *testing.T) {
 	c := newCounter(t, money.Unit)
 	m, err := c.accept(t.Context(), c.spec(1))
 	require.NoError(t, err)
-	_, err = c.Message(t.Context(), addVendor(t, c.db), m.ID)
+	c.write(t, 1, time.Now())
+	other := addVendor(t, c.db)
+	_, err = c.Message(t.Context(), other, m.ID)
 	require.ErrorIs(t, err, message.ErrNotFound)
+	tx, err := c.db.App().Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(t.Context()) //nolint:errcheck // only read
+	for seen, v := range []any{other, c.v} {
+		_, err = tx.Exec(t.Context(), `SELECT set_config('app.vendor_id', $1, true)`, v)
+		require.NoError(t, err)
+		for _, table := range []string{"standing_campaigns", "conversation_windows", "inbound_messages"} {
+			var n int
+			require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n))
+			require.Equal(t, seen, n, table)
+		}
+	}
 }
 
 // A marketing stop does not keep a person from being answered.
