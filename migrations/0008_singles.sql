@@ -20,7 +20,9 @@ ALTER TABLE message_logs
 
 -- A person gets one message of a campaign, and one-off messages as often as the vendor writes.
 ALTER TABLE message_logs DROP CONSTRAINT message_logs_recipient_key;
-CREATE UNIQUE INDEX message_logs_recipient_key ON message_logs (campaign_id, recipient_hash, vendor_id, month) WHERE content_ct IS NULL;
+-- No partial index: this one also finds the messages of a campaign.
+CREATE UNIQUE INDEX message_logs_recipient_key ON message_logs
+    (campaign_id, recipient_hash, vendor_id, month, (CASE WHEN content_ct IS NULL THEN 0 ELSE id END));
 
 -- The standing campaign of a number in a month, and what its float has to cover. Whoever
 -- accepts a message locks the row; nobody who sends does.

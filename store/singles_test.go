@@ -520,3 +520,17 @@ func TestSingle_ATemplatesFaultStopsNothingElse(t *testing.T) {
 	require.NoError(t, err)
 	c.requireSound(t)
 }
+
+// The database itself keeps a person from a second message of a campaign, and by one index
+// finds a campaign's messages.
+func TestMessages_APersonOnceInACampaign(t *testing.T) {
+	t.Parallel()
+	c := newCampaign(t, 3).running(t)
+	_, err := c.db.Super().Exec(t.Context(), `INSERT INTO message_logs (vendor_id, month, campaign_id, contact_id, recipient_hash, country, mobile_ct, price_micros)
+		SELECT vendor_id, month, campaign_id, contact_id, recipient_hash, country, mobile_ct, price_micros FROM message_logs LIMIT 1`)
+	require.ErrorContains(t, err, "duplicate key")
+	var whole bool
+	require.NoError(t, c.db.Super().QueryRow(t.Context(),
+		`SELECT indpred IS NULL FROM pg_index WHERE indexrelid = 'message_logs_recipient_key'::regclass`).Scan(&whole))
+	require.True(t, whole, "a partial index would find none of them without its condition")
+}

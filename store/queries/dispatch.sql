@@ -59,7 +59,7 @@ WITH page AS (
                WHERE a.vendor_id = @vendor_id AND a.contact_id = p.id AND a.name = ANY(@attributes::text[])) END,
            p.price_micros
     FROM priced p ORDER BY p.id
-    ON CONFLICT (vendor_id, campaign_id, recipient_hash, month) WHERE content_ct IS NULL DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING id, country, price_micros
 ), events AS (
     INSERT INTO outbox_events (vendor_id, lane_id, kind, message_id)
