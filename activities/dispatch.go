@@ -8,7 +8,9 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/kloyst/kloyst-core/internal/breaker"
+	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
+	"github.com/kloyst/kloyst-core/internal/domain/phone"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/store"
 )
@@ -17,6 +19,7 @@ import (
 // launch, cancel, close. Every step re-reads the campaign's row and is idempotent.
 type Dispatch struct {
 	Store   *store.Store
+	Keys    *crypt.Keys     // opens numbers, to tell their time zones
 	Breaker *breaker.Window // nil: no circuit breaker
 	Log     *slog.Logger    // nil: it says nothing
 }
@@ -71,7 +74,7 @@ func (a *Dispatch) Freeze(ctx context.Context, in CampaignRef) (CampaignState, e
 	}
 	for done := state != campaign.Preparing; !done; {
 		var frozen int
-		if frozen, done, err = a.Store.FreezePage(ctx, in.Vendor, in.Campaign, freezePageRows); err != nil {
+		if frozen, done, err = a.Store.FreezeQuietPage(ctx, in.Vendor, in.Campaign, freezePageRows, a.zones(ctx, in.Vendor)); err != nil {
 			break
 		}
 		activity.RecordHeartbeat(ctx, frozen)
@@ -80,6 +83,22 @@ func (a *Dispatch) Freeze(ctx context.Context, in CampaignRef) (CampaignState, e
 		return CampaignState{}, toTemporal(err)
 	}
 	return a.State(ctx, in)
+}
+
+// zones tells the time zones of a sealed number. It is asked only for campaigns with quiet
+// hours, and for numbers of countries that have several.
+func (a *Dispatch) zones(ctx context.Context, v vendor.ID) store.ZonesOf {
+	return func(contact string, mobileCT []byte) ([]string, error) {
+		keys, err := a.Keys.For(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		number, err := keys.Decrypt(crypt.Mobile, contact, mobileCT)
+		if err != nil {
+			return nil, err
+		}
+		return phone.TimeZones(string(number)), nil
+	}
 }
 
 // Launch opens the campaign's lanes, or halts it when the audience grew beyond the quotation.

@@ -38,7 +38,10 @@ func (a *Sending) newRun(ctx context.Context, v vendor.ID, job store.SendJob) (*
 	if err != nil {
 		return nil, err
 	}
-	run.params, err = campaign.ParseParameters(job.Parameters)
+	if run.params, err = campaign.ParseParameters(job.Parameters); err != nil {
+		return nil, err
+	}
+	run.sleepers, err = a.newSleepers(ctx, run)
 	return run, err
 }
 

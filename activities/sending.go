@@ -126,6 +126,8 @@ type sendRun struct {
 
 	records recorder
 
+	sleepers sleepers
+
 	mu     sync.Mutex
 	result SendClaimResult
 	halt   campaign.Stop // why campaigns must stop; the zero value: they need not
@@ -140,6 +142,10 @@ func (r *sendRun) stopped() bool {
 // batch marks ids, posts what the mark returned at the run's due times, and records all.
 func (r *sendRun) batch(ctx context.Context, ids []message.ID) error {
 	began := time.Now()
+	ids, err := r.awake(ctx, ids, began)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
 	marked, suppressed, err := r.Store.MarkSending(ctx, r.vendor, r.job, ids)
 	if err != nil {
 		return err

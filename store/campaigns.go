@@ -25,37 +25,52 @@ import (
 // sender_number.not_found, and those of campaign.NewCampaign.Validate.
 func (s *Store) CreateCampaign(ctx context.Context, v vendor.ID, n campaign.NewCampaign, now time.Time, once Once[campaign.Campaign]) (campaign.Campaign, error) {
 	return inTxOnce(ctx, s, v, once, func(tx pgx.Tx) (campaign.Campaign, error) {
-		t, zone, err := s.campaignTemplate(ctx, tx, v, n)
+		args, err := s.campaignArgs(ctx, tx, v, n, now)
 		if err != nil {
 			return campaign.Campaign{}, err
-		}
-		spec, err := template.Parse(t)
-		if err != nil {
-			return campaign.Campaign{}, err
-		}
-		if n, err = n.Validate(spec.Variables(), now); err != nil {
-			return campaign.Campaign{}, err
-		}
-		audience, err := s.resolveLabels(ctx, tx, v, n.Audience)
-		if err != nil {
-			return campaign.Campaign{}, err
-		}
-		if n.TimeZone == "" {
-			n.TimeZone = zone
-		}
-		if n.Parameters == nil {
-			n.Parameters = campaign.Parameters{}
 		}
 		c := id.New[campaign.ID]()
-		if _, err := tx.Exec(ctx, s.sql("CampaignInsert"), pgx.StrictNamedArgs{
-			"vendor_id": v, "id": c, "name": n.Name, "template_id": n.Template, "sender_number_id": n.SenderNumber,
-			"category": t.Category, "audience": audience, "parameters": n.Parameters,
-			"scheduled_at": nullTime(n.ScheduledAt), "time_zone": n.TimeZone, "created_by": nullID(n.By),
-		}); err != nil {
+		args["id"], args["created_by"] = c, nullID(n.By)
+		if _, err := tx.Exec(ctx, s.sql("CampaignInsert"), args); err != nil {
 			return campaign.Campaign{}, err
 		}
 		return s.campaignTx(ctx, tx, v, c, "CampaignByID")
 	})
+}
+
+// campaignArgs checks a campaign as its vendor wrote it and returns its columns.
+func (s *Store) campaignArgs(ctx context.Context, tx pgx.Tx, v vendor.ID, n campaign.NewCampaign, now time.Time) (pgx.StrictNamedArgs, error) {
+	t, zone, err := s.campaignTemplate(ctx, tx, v, n)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := template.Parse(t)
+	if err != nil {
+		return nil, err
+	}
+	if n.TimeZone == "" {
+		n.TimeZone = zone
+	}
+	if n, err = n.Validate(spec.Variables(), now); err != nil {
+		return nil, err
+	}
+	audience, err := s.resolveLabels(ctx, tx, v, n.Audience)
+	if err != nil {
+		return nil, err
+	}
+	if n.Parameters == nil {
+		n.Parameters = campaign.Parameters{}
+	}
+	args := pgx.StrictNamedArgs{
+		"vendor_id": v, "name": n.Name, "template_id": n.Template, "sender_number_id": n.SenderNumber,
+		"category": t.Category, "audience": audience, "parameters": n.Parameters,
+		"scheduled_at": nullTime(n.ScheduledAt), "time_zone": n.TimeZone, "misfire_policy": n.Misfire,
+		"misfire_tolerance": int64(n.Tolerance / time.Second), "quiet_from": nil, "quiet_to": nil,
+	}
+	if !n.Quiet.IsZero() {
+		args["quiet_from"], args["quiet_to"] = n.Quiet.From, n.Quiet.To
+	}
+	return args, nil
 }
 
 // campaignTemplate loads what a new campaign must fit, and the vendor's time zone.
@@ -123,10 +138,14 @@ func scanCampaign(row pgx.Row) (campaign.Campaign, error) {
 		parent                                         *campaign.ID
 		scheduled, approved, frozen, started, finished *time.Time
 		until, expires                                 *time.Time
+		tolerance                                      int64
+		quietFrom, quietTo                             *int
+		further                                        *string
 	)
 	err := row.Scan(&c.ID, &c.Kind, &parent, &c.Name, &c.State, &c.HaltReason, &c.Template, &c.SenderNumber, &c.Category, &c.Audience, &c.Parameters,
 		&scheduled, &c.TimeZone, &q, &month, &c.Frozen, &c.Version, &by, &c.CreatedAt, &approved, &frozen, &started, &finished,
-		&c.HaltRemedy, &until, &expires)
+		&c.HaltRemedy, &until, &expires, &c.Misfire, &tolerance, &quietFrom, &quietTo, &further)
+	c.Tolerance, c.Quiet, c.Further = time.Duration(tolerance)*time.Second, campaign.QuietHours{From: orZero(quietFrom), To: orZero(quietTo)}, orZero(further)
 	c.Quotation, c.Month, c.CreatedBy, c.Parent = orZero(q), orZero(month), orZero(by), orZero(parent)
 	c.ScheduledAt, c.ApprovedAt, c.FrozenAt = utc(scheduled), utc(approved), utc(frozen)
 	c.StartedAt, c.FinishedAt, c.CreatedAt = utc(started), utc(finished), c.CreatedAt.UTC()
@@ -136,8 +155,12 @@ func scanCampaign(row pgx.Row) (campaign.Campaign, error) {
 
 // CampaignFilter narrows a list of campaigns; what is empty does not, but for Kind.
 type CampaignFilter struct {
-	State campaign.State
-	Kind  campaign.Kind // "": KindCampaign
+	State        campaign.State
+	Kind         campaign.Kind // "": KindCampaign
+	Template     template.ID
+	SenderNumber waba.NumberID
+	CreatedFrom  time.Time // inclusive
+	CreatedTo    time.Time // exclusive
 }
 
 // ListCampaigns returns up to limit campaigns that f lets through, newest first, from
@@ -147,7 +170,9 @@ func (s *Store) ListCampaigns(ctx context.Context, v vendor.ID, f CampaignFilter
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		var err error
 		out, err = collect(ctx, tx, s.sql("CampaignList"), pgx.StrictNamedArgs{
-			"vendor_id": v, "before": nullID(before), "status": nullID(f.State), "kind": nullID(f.Kind), "max_rows": limit,
+			"vendor_id": v, "before": nullID(before), "status": nullID(f.State), "kind": nullID(f.Kind), "template_id": nullID(f.Template),
+			"sender_number_id": nullID(f.SenderNumber), "created_from": nullTime(f.CreatedFrom), "created_to": nullTime(f.CreatedTo),
+			"max_rows": limit,
 		}, func(row pgx.CollectableRow) (campaign.Campaign, error) { return scanCampaign(row) })
 		return err
 	})
@@ -183,25 +208,13 @@ func (s *Store) audienceTx(ctx context.Context, tx pgx.Tx, v vendor.ID, a campai
 	return out, err
 }
 
-// CampaignCounts says where a campaign's messages stand. Total = Queued + Sending +
-// Unknown + Unconfirmed + Sent + Rejected + Suppressed + Cancelled + Expired.
-type CampaignCounts struct {
-	Total, Queued, Sending, Unknown, Unconfirmed int64
-
-	Sent            int64 // accepted by Meta, whatever came after
-	Delivered, Read int64 // of Sent; Delivered counts Read too
-	Failed          int64 // for good: Rejected and what failed after acceptance
-	Rejected        int64 // refused by Meta, never accepted
-
-	Suppressed, Cancelled, Expired int64
-}
-
 // CampaignOverview is a campaign with where its messages and its money stand.
 type CampaignOverview struct {
 	Campaign campaign.Campaign
 	Counts   CampaignCounts
+	Counted  time.Time      // when; zero before there are messages
 	Currency money.Currency // of Quoted and Money
-	Quoted   money.Micros   // of the standing or accepted quotation, 0 without one
+	Quoted   money.Micros   // of the standing or accepted quotation and the further one, 0 without
 	Money    CampaignMoney
 }
 
@@ -222,14 +235,18 @@ func (s *Store) CampaignOverview(ctx context.Context, v vendor.ID, c campaign.ID
 			}
 			o.Quoted, o.Currency = q.Quote.Total, q.Quote.Currency
 		}
+		if o.Campaign.Further != "" {
+			q, err := s.quotationTx(ctx, tx, v, quotation.ID(o.Campaign.Further))
+			if err != nil {
+				return err
+			}
+			o.Quoted += q.Quote.Total // both were held: the sum fits
+		}
 		if o.Money, err = s.campaignMoneyTx(ctx, tx, v, c); err != nil || o.Campaign.Month == 0 {
 			return err
 		}
-		n := &o.Counts
-		return tx.QueryRow(ctx, s.sql("CampaignCounts"), pgx.StrictNamedArgs{
-			"vendor_id": v, "campaign_id": c, "month": o.Campaign.Month,
-		}).Scan(&n.Total, &n.Queued, &n.Sending, &n.Unknown, &n.Unconfirmed, &n.Sent, &n.Delivered, &n.Read, &n.Failed, &n.Rejected,
-			&n.Suppressed, &n.Cancelled, &n.Expired)
+		o.Counts, o.Counted, err = s.countsTx(ctx, tx, v, o.Campaign)
+		return err
 	})
 	return o, err
 }
@@ -289,7 +306,9 @@ type Approval struct {
 
 // ApproveCampaign accepts a quotation: in one transaction the quoted total moves from the
 // wallet to the campaign's hold, the campaign is APPROVED, and one event asks for its
-// workflow, however large the audience. An approved campaign is returned as it is.
+// workflow, however large the audience. One with a time to come is SCHEDULED at once. One
+// that is halted because its audience grew goes on with the further hold. An approved
+// campaign is returned as it is.
 //
 // Errors: campaign.not_found, campaign.wrong_state, quotation.not_found,
 // quotation.other_campaign, quotation.not_standing, quotation.expired,
@@ -301,32 +320,23 @@ func (s *Store) ApproveCampaign(ctx context.Context, v vendor.ID, a Approval, on
 		if err != nil {
 			return row, err
 		}
-		if row.Quotation == string(a.Quotation) && !row.ApprovedAt.IsZero() {
+		if (row.Quotation == string(a.Quotation) || row.Further == string(a.Quotation)) && !row.ApprovedAt.IsZero() {
 			return row, nil
+		}
+		if row.Grew() {
+			return s.approveFurther(ctx, tx, v, row, a)
 		}
 		next, err := campaign.Next(row.State, campaign.Approve)
 		if err != nil {
 			return row, err
 		}
-		offer, err := s.quotationTx(ctx, tx, v, a.Quotation)
-		if err != nil {
+		if err := s.acceptTx(ctx, tx, v, a); err != nil {
 			return row, err
 		}
-		if err := offer.CheckAccept(a.Campaign, a.At); err != nil {
-			return row, err
-		}
-		purse, err := s.walletTx(ctx, tx, v)
-		if err != nil {
-			return row, err
-		}
-		if missing := offer.Missing(purse.Balance); missing > 0 {
-			return row, wallet.ErrInsufficientFunds.Detail("the wallet lacks %s %s of the quoted %s", purse.Currency, missing, offer.Quote.Total)
-		}
-		if _, err := s.postTx(ctx, tx, v, wallet.Hold(string(a.Campaign), "hold/"+string(a.Campaign), offer.Quote.Total)); err != nil {
-			return row, err
-		}
-		if _, err := tx.Exec(ctx, s.sql("QuotationAccept"), pgx.StrictNamedArgs{"vendor_id": v, "id": a.Quotation}); err != nil {
-			return row, err
+		if row.ScheduledAt.After(a.At) {
+			if next, err = campaign.Next(next, campaign.Schedule); err != nil {
+				return row, err
+			}
 		}
 		row.Quotation = string(a.Quotation)
 		if row, err = s.moveCampaign(ctx, tx, v, row, next); err != nil {
@@ -358,19 +368,45 @@ func (s *Store) freezeTemplate(ctx context.Context, tx pgx.Tx, v vendor.ID, row 
 	return row.Parameters.Cover(spec.Variables())
 }
 
+// acceptTx accepts a quotation and holds what it comes to.
+func (s *Store) acceptTx(ctx context.Context, tx pgx.Tx, v vendor.ID, a Approval) error {
+	offer, err := s.quotationTx(ctx, tx, v, a.Quotation)
+	if err != nil {
+		return err
+	}
+	if err := offer.CheckAccept(a.Campaign, a.At); err != nil {
+		return err
+	}
+	purse, err := s.walletTx(ctx, tx, v)
+	if err != nil {
+		return err
+	}
+	if missing := offer.Missing(purse.Balance); missing > 0 {
+		return wallet.ErrInsufficientFunds.Detail("the wallet lacks %s %s of the quoted %s", purse.Currency, missing, offer.Quote.Total)
+	}
+	// The quotation is in the reference: an approval taken back and given again holds anew,
+	// and so does a further one.
+	reference := "hold/" + string(a.Campaign) + "/" + string(a.Quotation)
+	if _, err := s.postTx(ctx, tx, v, wallet.Hold(string(a.Campaign), reference, offer.Quote.Total)); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, s.sql("QuotationAccept"), pgx.StrictNamedArgs{"vendor_id": v, "id": a.Quotation})
+	return err
+}
+
 // PauseCampaign stops a running campaign: no message is marked after it returns, and its
 // lanes are closed, whatever their length. A repeat changes nothing.
 //
 // Errors: campaign.not_found, campaign.wrong_state.
 func (s *Store) PauseCampaign(ctx context.Context, v vendor.ID, c campaign.ID) (campaign.Campaign, error) {
-	return s.steerCampaign(ctx, v, c, campaign.Pause)
+	return s.SteerCampaign(ctx, v, c, campaign.Pause, Once[campaign.Campaign]{})
 }
 
 // ResumeCampaign lets a paused or halted campaign run again. A repeat changes nothing.
 //
 // Errors: campaign.not_found, campaign.wrong_state, campaign.audience_grew.
 func (s *Store) ResumeCampaign(ctx context.Context, v vendor.ID, c campaign.ID) (campaign.Campaign, error) {
-	return s.steerCampaign(ctx, v, c, campaign.Resume)
+	return s.SteerCampaign(ctx, v, c, campaign.Resume, Once[campaign.Campaign]{})
 }
 
 // CancelCampaign ends a campaign: what is on the wire is settled, the rest is not sent,
@@ -378,41 +414,47 @@ func (s *Store) ResumeCampaign(ctx context.Context, v vendor.ID, c campaign.ID) 
 //
 // Errors: campaign.not_found, campaign.wrong_state.
 func (s *Store) CancelCampaign(ctx context.Context, v vendor.ID, c campaign.ID) (campaign.Campaign, error) {
-	return s.steerCampaign(ctx, v, c, campaign.Cancel)
+	return s.SteerCampaign(ctx, v, c, campaign.Cancel, Once[campaign.Campaign]{})
 }
 
-func (s *Store) steerCampaign(ctx context.Context, v vendor.ID, c campaign.ID, e campaign.Event) (campaign.Campaign, error) {
-	var out campaign.Campaign
-	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+// SteerCampaign is PauseCampaign, ResumeCampaign or CancelCampaign by its event, run one
+// time per key of once.
+//
+// Errors: campaign.not_found, campaign.wrong_state, campaign.audience_grew.
+func (s *Store) SteerCampaign(ctx context.Context, v vendor.ID, c campaign.ID, e campaign.Event, once Once[campaign.Campaign]) (campaign.Campaign, error) {
+	return inTxOnce(ctx, s, v, once, func(tx pgx.Tx) (campaign.Campaign, error) {
 		row, err := s.campaignTx(ctx, tx, v, c, "CampaignLock")
 		if err != nil {
-			return err
+			return row, err
+		}
+		if e == campaign.Resume && row.HaltReason == campaign.HaltStartMissed {
+			e = campaign.Restart
 		}
 		next, err := campaign.Next(row.State, e)
-		if err != nil {
-			return err
+		if err != nil || next == row.State {
+			return row, err
 		}
-		if out = row; next == row.State {
-			return nil
-		}
-		if e == campaign.Resume {
+		switch e {
+		case campaign.Resume:
 			if row.HaltReason == campaign.HaltAudienceGrew {
-				return campaign.ErrAudienceGrew
+				return row, campaign.ErrAudienceGrew
 			}
 			row.HaltReason = ""
+		case campaign.Restart:
+			row.HaltReason = ""
+			if _, err := tx.Exec(ctx, s.sql("CampaignRestart"), pgx.StrictNamedArgs{"vendor_id": v, "id": c}); err != nil {
+				return row, err
+			}
+		default:
 		}
-		if out, err = s.moveCampaign(ctx, tx, v, row, next); err != nil {
-			return err
-		}
-		if out.ApprovedAt.IsZero() {
-			return nil // a draft has neither lanes nor a workflow
+		if row, err = s.moveCampaign(ctx, tx, v, row, next); err != nil || row.ApprovedAt.IsZero() {
+			return row, err // a draft has neither lanes nor a workflow
 		}
 		if err := s.pauseLanes(ctx, tx, v, c, e != campaign.Resume); err != nil {
-			return err
+			return row, err
 		}
-		return s.enqueue(ctx, tx, v, "campaign.changed", string(c))
+		return row, s.enqueue(ctx, tx, v, "campaign.changed", string(c))
 	})
-	return out, err
 }
 
 // moveCampaign writes the campaign's new state with what row says beside it. A draft

@@ -9,9 +9,9 @@ import (
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
+	"github.com/kloyst/kloyst-core/internal/domain/pricing"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/wallet"
-	"github.com/kloyst/kloyst-core/internal/errs"
 )
 
 // DispatchState is what the campaign's workflow re-reads after every doorbell.
@@ -56,27 +56,36 @@ type dispatchRow struct {
 	Parameters   json.RawMessage
 	Template     string
 	SenderNumber string
-	Category     string
+	Category     pricing.Category
 	ScheduledAt  *time.Time
 	Month        *int32
 	Quotation    *string
 	Cursor       *string
 	FrozenAt     *time.Time
 	FrozenCount  int
-	FrozenMicros money.Micros
+	Misfire      campaign.Misfire
+	Tolerance    time.Duration
+	Quiet        campaign.QuietHours
+	HaltReason   string
 }
 
 func (s *Store) lockDispatch(ctx context.Context, tx pgx.Tx, v vendor.ID, c campaign.ID) (dispatchRow, error) {
-	var r dispatchRow
+	var (
+		r         dispatchRow
+		tolerance int64
+		from, to  *int
+	)
 	err := tx.QueryRow(ctx, s.sql("DispatchLock"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(
 		&r.Status, &r.Audience, &r.Parameters, &r.Template, &r.SenderNumber, &r.Category, &r.ScheduledAt, &r.Month, &r.Quotation,
-		&r.Cursor, &r.FrozenAt, &r.FrozenCount, &r.FrozenMicros)
+		&r.Cursor, &r.FrozenAt, &r.FrozenCount, &r.Misfire, &tolerance, &from, &to, &r.HaltReason)
+	r.Tolerance, r.Quiet = time.Duration(tolerance)*time.Second, campaign.QuietHours{From: orZero(from), To: orZero(to)}
 	return r, orNotFound(err, campaign.ErrNotFound)
 }
 
 // PrepareCampaign moves an approved campaign to PREPARING, fixes its month from now,
 // and makes its partitions, shares and (paused) lane. A repeat changes nothing; a
-// campaign that is past preparing, or cancelled, is left as it is.
+// campaign that is past preparing, or cancelled, is left as it is. One that missed its
+// start by more than its tolerance is cancelled or halted instead, as its vendor chose.
 //
 // Errors: campaign.not_found.
 func (s *Store) PrepareCampaign(ctx context.Context, v vendor.ID, c campaign.ID, now time.Time) (campaign.State, error) {
@@ -90,6 +99,15 @@ func (s *Store) PrepareCampaign(ctx context.Context, v vendor.ID, c campaign.ID,
 		next, err := campaign.Next(row.Status, campaign.Prepare)
 		if err != nil {
 			return nil //nolint:nilerr // not to be prepared (cancelled, or done before): the caller reads the state
+		}
+		if e := campaign.Starting(orZero(row.ScheduledAt), now, row.Misfire, row.Tolerance); e != campaign.Prepare && row.Status != next {
+			if state, err = campaign.Next(row.Status, e); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, s.sql("DispatchMissed"), pgx.StrictNamedArgs{
+				"vendor_id": v, "campaign_id": c, "status": state, "halt_reason": campaign.HaltStartMissed,
+			})
+			return err
 		}
 		state = next
 		month := int32(now.UTC().Year()*100 + int(now.UTC().Month())) //nolint:gosec // yyyymm
@@ -111,44 +129,6 @@ func (s *Store) PrepareCampaign(ctx context.Context, v vendor.ID, c campaign.ID,
 		return err
 	})
 	return state, err
-}
-
-// FreezePage turns the next rows contacts of the audience into messages, each with its
-// event, in one short transaction. It returns how many are frozen in all and whether
-// the audience is exhausted. A repeat goes on where the last commit stopped.
-//
-// Errors: campaign.not_found, campaign.not_preparing.
-func (s *Store) FreezePage(ctx context.Context, v vendor.ID, c campaign.ID, rows int) (frozen int, done bool, err error) {
-	err = s.inTx(ctx, v, func(tx pgx.Tx) error {
-		row, err := s.lockDispatch(ctx, tx, v, c)
-		if err != nil {
-			return err
-		}
-		if row.Status != campaign.Preparing {
-			return errs.New(errs.Conflict, "campaign.not_preparing", "the campaign is not being prepared any more")
-		}
-		if replay, is, err := s.freezeReplay(ctx, tx, v, c, rows); err != nil || is {
-			frozen, done = replay.frozen, replay.done
-			return err
-		}
-		audience, err := campaign.ParseAudience(row.Audience)
-		if err != nil {
-			return err
-		}
-		parameters, err := campaign.ParseParameters(row.Parameters)
-		if err != nil {
-			return err
-		}
-		var page int
-		err = tx.QueryRow(ctx, s.sql("DispatchFreezePage"), pgx.StrictNamedArgs{
-			"vendor_id": v, "campaign_id": c, "month": row.Month, "cursor": row.Cursor, "category": row.Category, "page_rows": rows,
-			"any_labels": texts(audience.AnyLabels), "all_labels": texts(audience.AllLabels), "excluded_labels": texts(audience.ExcludedLabels),
-			"attributes": texts(parameters.Attributes()),
-		}).Scan(&frozen, &page)
-		done = page < rows
-		return err
-	})
-	return frozen, done, err
 }
 
 // texts never gives null: cardinality(null) is null.
@@ -175,13 +155,12 @@ func (s *Store) LaunchCampaign(ctx context.Context, v vendor.ID, c campaign.ID) 
 		if row.Status != campaign.Preparing {
 			return nil
 		}
-		var beyond int
-		args := pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c, "month": row.Month}
-		if err := tx.QueryRow(ctx, s.sql("DispatchUnquoted"), args).Scan(&beyond); err != nil {
+		beyond, err := s.unquotedTx(ctx, tx, v, c)
+		if err != nil {
 			return err
 		}
 		event, reason := campaign.Launch, (*string)(nil)
-		if beyond > 0 {
+		if len(beyond) > 0 {
 			event, reason = campaign.Halt, new(campaign.HaltAudienceGrew)
 		}
 		if state, err = campaign.Next(row.Status, event); err != nil {
@@ -231,7 +210,7 @@ func (s *Store) CancelPage(ctx context.Context, v vendor.ID, c campaign.ID, rows
 		}
 		if row.FrozenAt == nil { // cancelled before or while it was prepared: no more will come
 			if _, err := tx.Exec(ctx, s.sql("DispatchLaunch"), pgx.StrictNamedArgs{
-				"vendor_id": v, "campaign_id": c, "status": row.Status, "halt_reason": nil,
+				"vendor_id": v, "campaign_id": c, "status": row.Status, "halt_reason": nullID(row.HaltReason),
 			}); err != nil {
 				return err
 			}

@@ -34,19 +34,19 @@ type campaigner struct {
 	number      string // Meta's phone number id
 }
 
-func newCampaign(t *testing.T, people int) campaigner {
-	t.Helper()
-	c := campaigner{purse: newPurse(t), campaign: id.New[campaign.ID](), number: "1555"}
+func newCampaign(tb testing.TB, people int) campaigner {
+	tb.Helper()
+	c := campaigner{purse: newPurse(tb), campaign: id.New[campaign.ID](), number: "1555"}
 	var err error
 	c.relay, err = store.New(c.db.Relay())
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	c.hook, err = store.New(c.db.Webhook())
-	require.NoError(t, err)
-	c.topUp(t, 10_000_000)
+	require.NoError(tb, err)
+	c.topUp(tb, max(10_000_000, money.Micros(people)*price))
 	exec := func(sql string, args ...any) {
-		t.Helper()
-		_, err := c.db.Super().Exec(t.Context(), sql, args...)
-		require.NoError(t, err)
+		tb.Helper()
+		_, err := c.db.Super().Exec(tb.Context(), sql, args...)
+		require.NoError(tb, err)
 	}
 	waba, number, template, quotation, snapshot, label := id.Random(), id.Random(), id.Random(), id.Random(), id.Random(), id.Random()
 	exec(`INSERT INTO wabas (vendor_id, id, waba_id, token_ct) VALUES ($1, $2, '77', 'x')`, c.v, waba)
@@ -66,8 +66,8 @@ func newCampaign(t *testing.T, people int) campaigner {
 	      VALUES ($1, $2, 1, 'MESSAGES', 'IN', $3::int, $4::bigint, $3::int * $4::bigint, $4::bigint)`, c.v, quotation, people, int64(price))
 	exec(`UPDATE campaigns SET quotation_id = $3 WHERE vendor_id = $1 AND id = $2`, c.v, c.campaign, quotation)
 	if people > 0 {
-		_, err = c.PostAll(t.Context(), c.v, wallet.Hold(string(c.campaign), "hold/"+string(c.campaign), money.Micros(people)*price))
-		require.NoError(t, err)
+		_, err = c.PostAll(tb.Context(), c.v, wallet.Hold(string(c.campaign), "hold/"+string(c.campaign), money.Micros(people)*price))
+		require.NoError(tb, err)
 	}
 	return c
 }

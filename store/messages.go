@@ -51,6 +51,7 @@ type SendJob struct {
 	Region         string
 	ExpiresAt      *time.Time // no message leaves from then on; nil: no end
 	Replay         bool       // the campaign sends again what failed of another one
+	Quiet          campaign.QuietHours
 
 	// LimitedPortfolio is whose messaging limit the messages count against; "": unlimited.
 	LimitedPortfolio string
@@ -70,6 +71,7 @@ const (
 	WaitRate      Wait = "RATE"            // the number's pace
 	WaitPair      Wait = "PAIR_LIMIT"      // Meta's limit of messages to one person
 	WaitPortfolio Wait = "PORTFOLIO_LIMIT" // Meta's limit of people in 24 hours
+	WaitQuiet     Wait = "QUIET_HOURS"     // the night where the recipient is
 )
 
 // Marked is one message that may now be POSTed, once, within ten seconds.
@@ -140,7 +142,8 @@ func (s *Store) BeginSend(ctx context.Context, v vendor.ID, claim ClaimID, keep,
 		}
 		if err := tx.QueryRow(ctx, s.sql("SendJob"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": job.Campaign}).Scan(
 			&job.Status, &job.Category, &job.Parameters, &job.TemplateName, &job.Language, &job.ParameterStyle, &job.Components,
-			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region, &job.LimitedPortfolio, &job.ExpiresAt, &job.Replay); err != nil {
+			&job.PhoneNumberID, &job.RatePerSecond, &job.TokenCT, &job.WabaRef, &job.Region, &job.LimitedPortfolio, &job.ExpiresAt, &job.Replay,
+			&job.Quiet.From, &job.Quiet.To); err != nil {
 			return err
 		}
 		if err := s.endRaised(ctx, tx, v, &job, keep); err != nil || !told {

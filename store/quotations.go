@@ -17,7 +17,8 @@ import (
 // IssueQuotation counts the campaign's audience, prices it with the card, fee and tax in
 // force at now, and stores the offer with everything it was computed from. The campaign
 // becomes QUOTED, an earlier offer that was not accepted is superseded, and one event
-// asks for the document.
+// asks for the document. A campaign that is halted because its audience grew is offered a
+// further hold for what goes beyond its quotation, and stays as it is.
 //
 // Errors: campaign.not_found, campaign.wrong_state, pricing.no_rate_card,
 // pricing.no_rate, pricing.empty_audience, money.overflow.
@@ -28,11 +29,14 @@ func (s *Store) IssueQuotation(ctx context.Context, v vendor.ID, c campaign.ID, 
 		if err != nil {
 			return none, err
 		}
-		next, err := campaign.Next(row.State, campaign.Quote)
-		if err != nil {
+		price, grew := s.priceCampaign, row.Grew()
+		next := row.State
+		if grew {
+			price = s.priceFurther
+		} else if next, err = campaign.Next(row.State, campaign.Quote); err != nil {
 			return none, err
 		}
-		q, err := s.priceCampaign(ctx, tx, v, row, now)
+		q, err := price(ctx, tx, v, row, now)
 		if err != nil {
 			return none, err
 		}
@@ -47,9 +51,11 @@ func (s *Store) IssueQuotation(ctx context.Context, v vendor.ID, c campaign.ID, 
 		if err := s.insertQuotation(ctx, tx, v, &q); err != nil {
 			return none, err
 		}
-		row.Quotation = string(q.ID)
-		if _, err := s.moveCampaign(ctx, tx, v, row, next); err != nil {
-			return none, err
+		if !grew {
+			row.Quotation = string(q.ID)
+			if _, err := s.moveCampaign(ctx, tx, v, row, next); err != nil {
+				return none, err
+			}
 		}
 		return q, s.enqueue(ctx, tx, v, "quotation.issued", string(q.ID))
 	})
@@ -57,31 +63,16 @@ func (s *Store) IssueQuotation(ctx context.Context, v vendor.ID, c campaign.ID, 
 
 // priceCampaign computes what the campaign would cost now.
 func (s *Store) priceCampaign(ctx context.Context, tx pgx.Tx, v vendor.ID, c campaign.Campaign, now time.Time) (quotation.Quotation, error) {
-	var (
-		q                  quotation.Quotation
-		plan, region, name string
-		currency           money.Currency
-	)
-	if err := tx.QueryRow(ctx, s.sql("QuotationVendor"), pgx.StrictNamedArgs{"vendor_id": v}).Scan(&plan, &currency, &region, &name); err != nil {
-		return q, orNotFound(err, vendor.ErrNotFound)
+	var q quotation.Quotation
+	prices, err := s.pricesTx(ctx, tx, v, now)
+	if err != nil {
+		return q, err
 	}
 	counts, err := s.audienceTx(ctx, tx, v, c.Audience, c.Category)
 	if err != nil {
 		return q, err
 	}
-	card, err := s.snapshotTx(ctx, tx, currency, now)
-	if err != nil {
-		return q, err
-	}
-	fee, err := s.platformFeeTx(ctx, tx, plan, currency, day(now))
-	if err != nil {
-		return q, err
-	}
-	tax, err := s.taxTx(ctx, tx, region, day(now))
-	if err != nil {
-		return q, err
-	}
-	if q.Inputs, err = pricing.NewInputs(card, c.Category, counts, fee, tax); err != nil {
+	if q.Inputs, err = pricing.NewInputs(prices.card, c.Category, counts, prices.fee, prices.tax); err != nil {
 		return q, err
 	}
 	if q.Quote, err = pricing.Compute(q.Inputs); err != nil {
@@ -89,6 +80,33 @@ func (s *Store) priceCampaign(ctx context.Context, tx pgx.Tx, v vendor.ID, c cam
 	}
 	q.Fingerprint, err = pricing.Fingerprint(q.Inputs, q.Quote)
 	return q, err
+}
+
+// prices are what applies to a vendor at a moment.
+type prices struct {
+	card *pricing.Snapshot
+	fee  pricing.FeeRule
+	tax  pricing.TaxRule
+}
+
+func (s *Store) pricesTx(ctx context.Context, tx pgx.Tx, v vendor.ID, now time.Time) (prices, error) {
+	var (
+		p                  prices
+		plan, region, name string
+		currency           money.Currency
+	)
+	err := tx.QueryRow(ctx, s.sql("QuotationVendor"), pgx.StrictNamedArgs{"vendor_id": v}).Scan(&plan, &currency, &region, &name)
+	if err != nil {
+		return p, orNotFound(err, vendor.ErrNotFound)
+	}
+	if p.card, err = s.snapshotTx(ctx, tx, currency, now); err != nil {
+		return p, err
+	}
+	if p.fee, err = s.platformFeeTx(ctx, tx, plan, currency, day(now)); err != nil {
+		return p, err
+	}
+	p.tax, err = s.taxTx(ctx, tx, region, day(now))
+	return p, err
 }
 
 func (s *Store) insertQuotation(ctx context.Context, tx pgx.Tx, v vendor.ID, q *quotation.Quotation) error {

@@ -28,29 +28,29 @@ type purse struct {
 	v  vendor.ID
 }
 
-func newPurse(t *testing.T) purse {
-	t.Helper()
-	db := pgtest.New(t)
+func newPurse(tb testing.TB) purse {
+	tb.Helper()
+	db := pgtest.New(tb)
 	s, err := store.New(db.App())
-	require.NoError(t, err)
-	return purse{Store: s, db: db, v: addVendor(t, db)}
+	require.NoError(tb, err)
+	return purse{Store: s, db: db, v: addVendor(tb, db)}
 }
 
-func addVendor(t *testing.T, db *pgtest.DB) vendor.ID {
-	t.Helper()
+func addVendor(tb testing.TB, db *pgtest.DB) vendor.ID {
+	tb.Helper()
 	v := id.New[vendor.ID]()
-	_, err := db.Super().Exec(t.Context(),
+	_, err := db.Super().Exec(tb.Context(),
 		`INSERT INTO vendors (vendor_id, name, default_region, currency) VALUES ($1, 'V', 'IN', 'USD')`, v)
-	require.NoError(t, err)
-	_, err = db.Super().Exec(t.Context(), `INSERT INTO wallets (vendor_id, currency) VALUES ($1, 'USD')`, v)
-	require.NoError(t, err)
+	require.NoError(tb, err)
+	_, err = db.Super().Exec(tb.Context(), `INSERT INTO wallets (vendor_id, currency) VALUES ($1, 'USD')`, v)
+	require.NoError(tb, err)
 	return v
 }
 
-func (p purse) topUp(t *testing.T, amount money.Micros) {
-	t.Helper()
-	_, err := p.TopUp(t.Context(), p.v, "USD", wallet.TopUp(id.Random(), amount))
-	require.NoError(t, err)
+func (p purse) topUp(tb testing.TB, amount money.Micros) {
+	tb.Helper()
+	_, err := p.TopUp(tb.Context(), p.v, "USD", wallet.TopUp(id.Random(), amount))
+	require.NoError(tb, err)
 }
 
 func (p purse) requireSound(t *testing.T) store.Drift {

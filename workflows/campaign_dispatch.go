@@ -27,30 +27,26 @@ type CampaignDispatchResult struct {
 
 // CampaignDispatch is one campaign's life after approval: wait for its time, freeze the
 // audience, open the lanes, wait for the end, close the books. It sends nothing itself:
-// the relay claims the frozen messages. Doorbells make it re-read the campaign's row.
+// the relay claims the frozen messages. Doorbells make it re-read the campaign's row,
+// which is the whole state: a run that was rung often continues as a new one, and one
+// that finds the approval taken back is over.
 func CampaignDispatch(ctx workflow.Context, in CampaignDispatchInput) (CampaignDispatchResult, error) {
 	c := campaignRun{
 		ref:  activities.CampaignRef{Vendor: in.Vendor, Campaign: in.Campaign},
 		bell: workflow.GetSignalChannelWithOptions(ctx, SignalChanged, workflow.SignalChannelOptions{Description: "Read the campaign's row again"}),
 	}
 	ctx = workflow.WithActivityOptions(ctx, dispatchOptions())
-	if err := c.read(ctx); err != nil {
-		return CampaignDispatchResult{}, err
-	}
-	if err := c.untilScheduled(ctx); err != nil {
-		return CampaignDispatchResult{}, err
-	}
-	if c.state.Status == campaign.Approved || c.state.Status == campaign.Scheduled || c.state.Status == campaign.Preparing {
-		if err := c.step(ctx, "freeze the audience", c.acts.Freeze); err != nil {
-			return CampaignDispatchResult{}, err
+	err := c.read(ctx)
+	for over := false; err == nil && !over; {
+		if err = c.untilStarted(ctx); err != nil {
+			break
 		}
-	}
-	if c.state.Status == campaign.Preparing {
-		if err := c.step(ctx, "open the lanes", c.acts.Launch); err != nil {
-			return CampaignDispatchResult{}, err
+		if over, err = c.isOver(ctx); err != nil || over {
+			break
 		}
+		err = c.untilRung(ctx)
 	}
-	if err := c.untilFinished(ctx); err != nil {
+	if err != nil {
 		return CampaignDispatchResult{}, err
 	}
 	return CampaignDispatchResult{Status: c.state.Status, Messages: c.state.Messages}, nil
@@ -110,13 +106,37 @@ func (c *campaignRun) step(ctx workflow.Context, summary string, act any) error 
 
 // waitReason says why a campaign does not go on; "": it does.
 func (c *campaignRun) waitReason(ctx workflow.Context) string {
-	switch {
-	case c.state.Status == campaign.Halted:
+	switch c.state.Status {
+	case campaign.Halted:
 		return c.state.HaltReason
-	case c.state.Status == campaign.Running && c.state.RestsTill.After(workflow.Now(ctx).Add(time.Minute)):
-		return WaitRetryLater
+	case campaign.Scheduled:
+		return WaitSchedule
+	case campaign.Paused:
+		return WaitPaused
+	case campaign.Running:
+		if c.state.RestsTill.After(workflow.Now(ctx).Add(time.Minute)) {
+			return WaitRetryLater
+		}
+	case campaign.Draft, campaign.Quoted, campaign.Approved, campaign.Preparing, campaign.Completed, campaign.Cancelled:
 	}
 	return ""
+}
+
+// untilStarted brings an approved campaign to where its messages can be claimed, or to
+// where a person must look at it.
+func (c *campaignRun) untilStarted(ctx workflow.Context) error {
+	if err := c.untilScheduled(ctx); err != nil {
+		return err
+	}
+	if c.state.Status == campaign.Approved || c.state.Status == campaign.Scheduled || c.state.Status == campaign.Preparing {
+		if err := c.step(ctx, "freeze the audience", c.acts.Freeze); err != nil {
+			return err
+		}
+	}
+	if c.state.Status == campaign.Preparing {
+		return c.step(ctx, "open the lanes", c.acts.Launch)
+	}
+	return nil
 }
 
 // untilScheduled waits for the campaign's time, or for a change that makes it moot.
@@ -130,6 +150,9 @@ func (c *campaignRun) untilScheduled(ctx workflow.Context) error {
 		if !rung {
 			return nil
 		}
+		if err := c.orAgain(ctx); err != nil {
+			return err
+		}
 		if err := c.read(ctx); err != nil {
 			return err
 		}
@@ -137,32 +160,44 @@ func (c *campaignRun) untilScheduled(ctx workflow.Context) error {
 	return nil
 }
 
-// untilFinished re-reads the row at every doorbell until the campaign's books are closed.
-func (c *campaignRun) untilFinished(ctx workflow.Context) error {
-	for {
-		if c.state.Status == campaign.Cancelled {
-			if err := workflow.ExecuteActivity(summed(ctx, "end what has not left"), c.acts.CancelRest, c.ref).Get(ctx, nil); err != nil {
-				return err
-			}
+// isOver closes the campaign's books if nothing is left of it, and tells whether it is over.
+func (c *campaignRun) isOver(ctx workflow.Context) (bool, error) {
+	switch c.state.Status {
+	case campaign.Draft, campaign.Quoted:
+		// The approval was taken back. A doorbell that has rung since may mean a new one.
+		return !c.bell.ReceiveAsync(nil), nil
+	case campaign.Cancelled:
+		if err := workflow.ExecuteActivity(summed(ctx, "end what has not left"), c.acts.CancelRest, c.ref).Get(ctx, nil); err != nil {
+			return false, err
 		}
-		var finished bool
-		if err := workflow.ExecuteActivity(summed(ctx, "close the books if nothing is left"), c.acts.Finish, c.ref).Get(ctx, &finished); err != nil {
-			return err
-		}
-		if err := c.read(ctx); err != nil || finished || c.state.Finished || c.state.Status == campaign.Completed {
-			return err
-		}
-		due := c.untilBell(ctx)
-		for c.bell.ReceiveAsync(nil) { // one look serves every ring so far
-		}
-		next, summary := any(c.acts.State), "read the campaign"
-		if due || c.over(ctx) {
-			next, summary = c.acts.Overdue, "do what the clock asks for"
-		}
-		if err := c.step(ctx, summary, next); err != nil {
-			return err
-		}
+	default:
 	}
+	var finished bool
+	if err := workflow.ExecuteActivity(summed(ctx, "close the books if nothing is left"), c.acts.Finish, c.ref).Get(ctx, &finished); err != nil {
+		return false, err
+	}
+	err := c.read(ctx)
+	return finished || c.state.Finished || c.state.Status == campaign.Completed, err
+}
+
+// untilRung waits for a doorbell or the campaign's clock, and reads the row again or does
+// what the clock asks for. One look serves every ring so far. A campaign whose state leaves
+// something to do at once is not waited for.
+func (c *campaignRun) untilRung(ctx workflow.Context) error {
+	due := false
+	switch c.state.Status {
+	case campaign.Draft, campaign.Quoted, campaign.Approved, campaign.Scheduled, campaign.Preparing:
+	case campaign.Running, campaign.Paused, campaign.Halted, campaign.Completed, campaign.Cancelled:
+		due = c.untilBell(ctx)
+		c.drain()
+	}
+	if err := c.orAgain(ctx); err != nil {
+		return err
+	}
+	if due || c.over(ctx) {
+		return c.step(ctx, "do what the clock asks for", c.acts.Overdue)
+	}
+	return c.read(ctx)
 }
 
 // afterEnd is how often a campaign past its end is looked at: what was in flight then comes
@@ -193,4 +228,20 @@ func (c *campaignRun) untilBell(ctx workflow.Context) bool {
 // over tells whether the campaign's end has come.
 func (c *campaignRun) over(ctx workflow.Context) bool {
 	return !c.state.ExpiresAt.IsZero() && !workflow.Now(ctx).Before(c.state.ExpiresAt)
+}
+
+// drain takes every ring so far: the row is read after it.
+func (c *campaignRun) drain() {
+	for c.bell.ReceiveAsync(nil) {
+	}
+}
+
+// orAgain ends a run whose history is long enough: the next one begins by reading the
+// row, so rings so far are taken.
+func (c *campaignRun) orAgain(ctx workflow.Context) error {
+	if !workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		return ctx.Err()
+	}
+	c.drain()
+	return workflow.NewContinueAsNewError(ctx, CampaignDispatch, CampaignDispatchInput{Vendor: c.ref.Vendor, Campaign: c.ref.Campaign})
 }

@@ -29,9 +29,12 @@ const (
 	SignalSync    = "sync" // the templates are to be read (again)
 )
 
-// WaitRetryLater is the wait reason of a running campaign all of whose messages left are
-// put off, by Meta's wish, for a time.
-const WaitRetryLater = "RETRY_LATER"
+// The wait reasons of a campaign that is not halted; a halt's reason is its own.
+const (
+	WaitSchedule   = "SCHEDULE"    // for its time
+	WaitPaused     = "PAUSED"      // for a person
+	WaitRetryLater = "RETRY_LATER" // running, and all of whose messages left are put off for long
+)
 
 // CampaignID is the workflow id of a campaign's CampaignDispatch.
 func CampaignID(v vendor.ID, c campaign.ID) string { return "campaign/" + string(v) + "/" + string(c) }

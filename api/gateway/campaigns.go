@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kloyst/kloyst-core/api/httpx"
+	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
@@ -18,7 +19,10 @@ import (
 )
 
 // campaigns is the life of a campaign as its vendor steers it.
-type campaigns struct{ store *store.Store }
+type campaigns struct {
+	store *store.Store
+	keys  *crypt.Keys // previews show what a contact's data make of a message
+}
 
 type audienceBody struct {
 	AnyLabels      []string `json:"any_labels,omitempty" nullable:"false" maxItems:"50" doc:"Names of labels: a contact with at least one of them"`
@@ -46,7 +50,7 @@ type campaignBody struct {
 	ParentID       campaign.ID              `json:"parent_id,omitempty" doc:"Of a REPLAY: the campaign whose messages failed"`
 	Name           string                   `json:"name"`
 	Status         campaign.State           `json:"status" enum:"DRAFT,QUOTED,APPROVED,SCHEDULED,PREPARING,RUNNING,PAUSED,HALTED,COMPLETED,CANCELLED"`
-	HaltReason     string                   `json:"halt_reason,omitempty" doc:"Why it is HALTED"`
+	HaltReason     string                   `json:"halt_reason,omitempty" doc:"Why it is HALTED, or was CANCELLED by itself"`
 	HaltRemedy     string                   `json:"halt_remedy,omitempty" doc:"What it means and what to do"`
 	HaltUntil      *time.Time               `json:"halt_until,omitempty" doc:"When it goes on by itself, if no event lets it before"`
 	ExpiresAt      *time.Time               `json:"expires_at,omitempty" doc:"What has not left by then does not"`
@@ -56,8 +60,13 @@ type campaignBody struct {
 	Audience       audienceBody             `json:"audience"`
 	Parameters     map[string]parameterBody `json:"parameters" doc:"By the template's variable keys"`
 	ScheduledAt    *time.Time               `json:"scheduled_at,omitempty"`
+	ScheduledLocal string                   `json:"scheduled_local,omitempty" doc:"What the clocks of time_zone show then" example:"2026-11-25T09:30:00"`
 	TimeZone       string                   `json:"time_zone" example:"Asia/Kolkata"`
+	Misfire        campaign.Misfire         `json:"misfire_policy" enum:"SEND,SKIP,ASK" doc:"What happens when it cannot start within the tolerance of its time: send late, cancel, or halt and ask"`
+	Tolerance      int64                    `json:"misfire_tolerance_seconds"`
+	QuietHours     *quietBody               `json:"quiet_hours,omitempty" doc:"When nobody is written to, by the recipient's own clock"`
 	QuotationID    quotation.ID             `json:"quotation_id,omitempty" doc:"The standing or accepted quotation"`
+	FurtherID      quotation.ID             `json:"further_quotation_id,omitempty" doc:"The accepted quotation of what the audience grew by"`
 	CreatedBy      vendor.UserID            `json:"created_by,omitempty"`
 	CreatedAt      time.Time                `json:"created_at"`
 	ApprovedAt     *time.Time               `json:"approved_at,omitempty"`
@@ -72,11 +81,18 @@ func newCampaignBody(c campaign.Campaign) campaignBody {
 		HaltUntil: optional(c.HaltUntil), ExpiresAt: optional(c.ExpiresAt), TemplateID: c.Template, SenderNumberID: c.SenderNumber,
 		Category: c.Category, Audience: newAudienceBody(c.Audience), Parameters: map[string]parameterBody{},
 		ScheduledAt: optional(c.ScheduledAt), TimeZone: c.TimeZone, QuotationID: quotation.ID(c.Quotation), CreatedBy: c.CreatedBy,
+		Misfire: c.Misfire, Tolerance: int64(c.Tolerance / time.Second), FurtherID: quotation.ID(c.Further),
 		CreatedAt: c.CreatedAt, ApprovedAt: optional(c.ApprovedAt), FrozenAt: optional(c.FrozenAt),
 		StartedAt: optional(c.StartedAt), FinishedAt: optional(c.FinishedAt),
 	}
 	for key, p := range c.Parameters {
 		b.Parameters[key] = parameterBody(p)
+	}
+	if zone, err := time.LoadLocation(c.TimeZone); err == nil && !c.ScheduledAt.IsZero() {
+		b.ScheduledLocal = c.ScheduledAt.In(zone).Format(campaign.WallClock + ":05")
+	}
+	if from, to := c.Quiet.Clock(); !c.Quiet.IsZero() {
+		b.QuietHours = &quietBody{From: from, To: to}
 	}
 	return b
 }
@@ -97,8 +113,12 @@ type createCampaignInput struct {
 		SenderNumberID waba.NumberID            `json:"sender_number_id" format:"uuid"`
 		Audience       audienceBody             `json:"audience"`
 		Parameters     map[string]parameterBody `json:"parameters,omitempty" doc:"What fills each variable of the template, by its key: body.1, header.1, body.first_name, button.0"`
-		ScheduledAt    *time.Time               `json:"scheduled_at,omitempty" doc:"Without it: as soon as it is approved"`
+		ScheduledAt    *time.Time               `json:"scheduled_at,omitempty" doc:"Without it and scheduled_local: as soon as it is approved"`
+		ScheduledLocal string                   `json:"scheduled_local,omitempty" maxLength:"19" doc:"Instead of scheduled_at: what the clocks of time_zone show then. A time they skip is moved on by as much as they skip; of one they show twice the first is meant" example:"2026-11-25T09:30"`
 		TimeZone       string                   `json:"time_zone,omitempty" maxLength:"64" doc:"IANA; without it the vendor's" example:"Asia/Kolkata"`
+		Misfire        campaign.Misfire         `json:"misfire_policy,omitempty" enum:"SEND,SKIP,ASK" doc:"Without it SEND"`
+		Tolerance      *int64                   `json:"misfire_tolerance_seconds,omitempty" minimum:"0" maximum:"604800" doc:"Without it 900"`
+		QuietHours     quietBody                `json:"quiet_hours,omitzero" doc:"When nobody is written to, by the recipient's own clock"`
 	}
 }
 
@@ -113,10 +133,14 @@ func (h *campaigns) create(ctx context.Context, who httpx.Principal, in *createC
 	}
 	spec := campaign.NewCampaign{
 		Name: in.Body.Name, Template: t, SenderNumber: n, Audience: campaign.NamedAudience(in.Body.Audience),
-		Parameters: campaign.Parameters{}, TimeZone: in.Body.TimeZone, By: who.User,
+		Parameters: newParameters(in.Body.Parameters), Wall: in.Body.ScheduledLocal, TimeZone: in.Body.TimeZone,
+		Misfire: in.Body.Misfire, Tolerance: campaign.DefaultTolerance, By: who.User,
 	}
-	for key, p := range in.Body.Parameters {
-		spec.Parameters[key] = campaign.Parameter(p)
+	if in.Body.Tolerance != nil {
+		spec.Tolerance = time.Duration(*in.Body.Tolerance) * time.Second
+	}
+	if spec.Quiet, err = campaign.ParseQuietHours(in.Body.QuietHours.From, in.Body.QuietHours.To); err != nil {
+		return nil, err
 	}
 	if in.Body.ScheduledAt != nil {
 		spec.ScheduledAt = *in.Body.ScheduledAt
@@ -128,8 +152,12 @@ func (h *campaigns) create(ctx context.Context, who httpx.Principal, in *createC
 
 type listCampaignsInput struct {
 	httpx.Page
-	Status campaign.State `query:"status" enum:"DRAFT,QUOTED,APPROVED,SCHEDULED,PREPARING,RUNNING,PAUSED,HALTED,COMPLETED,CANCELLED"`
-	Kind   campaign.Kind  `query:"kind" enum:"CAMPAIGN,REPLAY,SINGLE" default:"CAMPAIGN" doc:"Replays of dead letters are listed when asked for"`
+	Status         campaign.State `query:"status" enum:"DRAFT,QUOTED,APPROVED,SCHEDULED,PREPARING,RUNNING,PAUSED,HALTED,COMPLETED,CANCELLED"`
+	Kind           campaign.Kind  `query:"kind" enum:"CAMPAIGN,REPLAY,SINGLE" default:"CAMPAIGN" doc:"Replays of dead letters are listed when asked for"`
+	TemplateID     template.ID    `query:"template_id" format:"uuid"`
+	SenderNumberID waba.NumberID  `query:"sender_number_id" format:"uuid"`
+	CreatedFrom    time.Time      `query:"created_from" doc:"Made then or later"`
+	CreatedTo      time.Time      `query:"created_to" doc:"Made before then"`
 }
 
 func (h *campaigns) list(ctx context.Context, who httpx.Principal, in *listCampaignsInput) (*httpx.Reply[httpx.List[campaignBody]], error) {
@@ -137,7 +165,9 @@ func (h *campaigns) list(ctx context.Context, who httpx.Principal, in *listCampa
 	if err != nil {
 		return nil, err
 	}
-	rows, err := h.store.ListCampaigns(ctx, who.Vendor, store.CampaignFilter{State: in.Status, Kind: in.Kind}, before, in.Limit+1)
+	rows, err := h.store.ListCampaigns(ctx, who.Vendor, store.CampaignFilter{
+		State: in.Status, Kind: in.Kind, Template: in.TemplateID, SenderNumber: in.SenderNumberID, CreatedFrom: in.CreatedFrom, CreatedTo: in.CreatedTo,
+	}, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +200,8 @@ type messageCounts struct {
 	Suppressed  int64 `json:"suppressed" doc:"Opted out before it was sent"`
 	Cancelled   int64 `json:"cancelled"`
 	Expired     int64 `json:"expired"`
+
+	CountedAt *time.Time `json:"counted_at,omitempty" doc:"A large campaign's are counted now and then, at most a minute ago, and whenever its status changes"`
 }
 
 type campaignMoney struct {
@@ -202,7 +234,7 @@ func (h *campaigns) get(ctx context.Context, who httpx.Principal, in *httpx.ByID
 		Messages: messageCounts{
 			Total: n.Total, Queued: n.Queued, Sending: n.Sending, Unknown: n.Unknown, Unconfirmed: n.Unconfirmed, Sent: n.Sent,
 			Delivered: n.Delivered, Read: n.Read, Failed: n.Failed, Rejected: n.Rejected, Suppressed: n.Suppressed,
-			Cancelled: n.Cancelled, Expired: n.Expired,
+			Cancelled: n.Cancelled, Expired: n.Expired, CountedAt: optional(o.Counted),
 		},
 		Money: campaignMoney{
 			Currency: o.Currency, QuotedMicros: o.Quoted, HeldMicros: o.Money.Held - o.Money.Captured - o.Money.Released,
@@ -231,32 +263,6 @@ func (h *campaigns) approve(ctx context.Context, who httpx.Principal, in *approv
 	return once(ctx, in.Once, in.Body, newCampaignBody, func(o store.Once[campaign.Campaign]) (campaign.Campaign, error) {
 		return h.store.ApproveCampaign(ctx, who.Vendor, store.Approval{Campaign: c, Quotation: q, At: time.Now()}, o)
 	})
-}
-
-func (h *campaigns) pause(ctx context.Context, who httpx.Principal, in *httpx.ByID) (*httpx.Reply[campaignBody], error) {
-	return steer(ctx, who, in, h.store.PauseCampaign)
-}
-
-func (h *campaigns) resume(ctx context.Context, who httpx.Principal, in *httpx.ByID) (*httpx.Reply[campaignBody], error) {
-	return steer(ctx, who, in, h.store.ResumeCampaign)
-}
-
-func (h *campaigns) cancel(ctx context.Context, who httpx.Principal, in *httpx.ByID) (*httpx.Reply[campaignBody], error) {
-	return steer(ctx, who, in, h.store.CancelCampaign)
-}
-
-func steer(ctx context.Context, who httpx.Principal, in *httpx.ByID,
-	do func(context.Context, vendor.ID, campaign.ID) (campaign.Campaign, error),
-) (*httpx.Reply[campaignBody], error) {
-	c, err := httpx.ID[campaign.ID](in.ID)
-	if err != nil {
-		return nil, err
-	}
-	out, err := do(ctx, who.Vendor, c)
-	if err != nil {
-		return nil, err
-	}
-	return httpx.OK(newCampaignBody(out)), nil
 }
 
 type messageBody struct {

@@ -116,10 +116,17 @@ func contactRoutes(api *httpx.API, d Deps) {
 }
 
 func campaignRoutes(api *httpx.API, d Deps) {
-	c := &campaigns{store: d.Store}
+	c := &campaigns{store: d.Store, keys: d.Keys}
 	httpx.Route(api, "POST /campaigns", 201, vendor.Member, "Write a campaign", c.create)
 	httpx.Route(api, "GET /campaigns", 200, vendor.Member, "List campaigns, newest first", c.list)
 	httpx.Route(api, "GET /campaigns/{id}", 200, vendor.Member, "Read a campaign with its messages' and money's state", c.get)
+	httpx.Route(api, "PATCH /campaigns/{id}", 200, vendor.Member, "Change a draft; a quotation for it is void then", c.change)
+	httpx.Route(api, "DELETE /campaigns/{id}", 204, vendor.Member, "Delete a draft that was never quoted", c.remove)
+	httpx.Route(api, "POST /campaigns/{id}/clone", 201, vendor.Member, "Write another draft like it", c.clone)
+	httpx.Route(api, "POST /campaigns/{id}/preview", 200, vendor.Member, "Render its message for a contact", c.preview)
+	httpx.Route(api, "POST /campaigns/{id}/dry-run", 200, vendor.Member, "Tell what it would do: counts by reason, price, time, first messages", c.dryRun)
+	httpx.Route(api, "POST /campaigns/{id}/reschedule", 200, vendor.Member, "Move the time of an approved campaign", c.reschedule)
+	httpx.Route(api, "POST /campaigns/{id}/unschedule", 200, vendor.Admin, "Take an approval back before it begins: a draft again, the hold released", c.unschedule)
 	httpx.Route(api, "POST /campaigns/{id}/approve", 202, vendor.Admin, "Accept a quotation and start the campaign", c.approve)
 	httpx.Route(api, "POST /campaigns/{id}/pause", 200, vendor.Member, "Stop sending", c.pause)
 	httpx.Route(api, "POST /campaigns/{id}/resume", 200, vendor.Member, "Go on sending", c.resume)

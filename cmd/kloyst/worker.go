@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"time"
+	_ "time/tzdata" // quiet hours ask for recipients' zones, and a bare image has none
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -60,7 +61,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	watched := breaker.New(cache, "")
 	core := newWorker(temporal, workflows.QueueCore, cfg.WorkerCore, cfg)
 	workflows.Register(core)
-	core.RegisterActivity(&activities.Dispatch{Store: db, Breaker: watched, Log: log})
+	core.RegisterActivity(&activities.Dispatch{Store: db, Keys: keys, Breaker: watched, Log: log})
 	core.RegisterActivity(&activities.Inbound{Store: db, Ring: ring, Keys: keys, Log: log})
 	core.RegisterActivity(&activities.Templates{Store: db, Keys: keys, Meta: graph})
 	core.RegisterActivity(&activities.Mail{Store: db, Sender: mails, PublicURL: cfg.PublicURL, APIPrefix: cfg.APIPrefix})

@@ -35,6 +35,8 @@ type world struct {
 	app    *store.Store
 	vendor vendor.ID
 	keys   *crypt.VendorKeys
+
+	startsIn time.Duration // when approve's campaigns are due; zero: at once
 }
 
 func start(t *testing.T) *world {
@@ -144,7 +146,10 @@ func (w *world) approveAt(t *testing.T, n, rate int) (c campaign.ID, number, tok
 	           VALUES ($1, $2, $3, 'Q-1', 'USD', $4, '{}', 'f', $5, $6, 0, 0, $6, true, now() + interval '1 day')`, w.vendor, quotation, c, snapshot, n, n*messagePrice)
 	w.exec(t, `INSERT INTO quotation_items (vendor_id, quotation_id, line_no, kind, country, quantity, unit_micros, amount_micros, share_micros)
 	           VALUES ($1, $2, 1, 'MESSAGES', 'IN', $3, $4::bigint, $5, $4::bigint)`, w.vendor, quotation, n, messagePrice, n*messagePrice)
-	w.exec(t, `UPDATE campaigns SET quotation_id = $3 WHERE vendor_id = $1 AND id = $2`, w.vendor, c, quotation)
+	w.exec(t, `UPDATE campaigns SET quotation_id = $3, approved_at = now() WHERE vendor_id = $1 AND id = $2`, w.vendor, c, quotation)
+	if w.startsIn > 0 {
+		w.exec(t, `UPDATE campaigns SET status = 'SCHEDULED', scheduled_at = $3 WHERE vendor_id = $1 AND id = $2`, w.vendor, c, time.Now().Add(w.startsIn))
+	}
 	_, err = w.app.TopUp(t.Context(), w.vendor, "USD", wallet.TopUp("top-up/1", money.Micros(2*n*messagePrice)))
 	require.NoError(t, err)
 	w.hold(t, c, money.Micros(n*messagePrice))
@@ -163,7 +168,7 @@ func (w *world) hold(t *testing.T, c campaign.ID, amount money.Micros) {
 		return a
 	}
 	purse, hold := account("WALLET", nil), account("HOLD", c)
-	w.exec(t, `INSERT INTO ledger_transactions (vendor_id, id, kind, reference, campaign_id) VALUES ($1, $2, 'HOLD', $3, $4)`, w.vendor, tx, "hold/"+string(c), c)
+	w.exec(t, `INSERT INTO ledger_transactions (vendor_id, id, kind, reference, campaign_id) VALUES ($1, $2, 'HOLD', $3, $4)`, w.vendor, tx, "hold/"+string(c)+"/"+tx, c)
 	for line, e := range []struct {
 		account string
 		amount  money.Micros

@@ -24,7 +24,11 @@ import (
 // enqueues a new one adds its line here.
 func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 	switch e.Kind {
-	case "campaign.approved", "quotation.issued", "user.registered", "import.uploaded":
+	case "campaign.approved":
+		// Approved again after its approval was taken back, the first run may still be there:
+		// the doorbell makes it read the row again, or a second run begins.
+		return r.signalWithStart(ctx, v, workflows.SignalChanged, r.startingOf(e, v))
+	case "quotation.issued", "user.registered", "import.uploaded":
 		return r.start(ctx, v, r.startingOf(e, v))
 	case "campaign.changed", "campaign.drained":
 		return r.signal(ctx, workflows.CampaignID(v, campaign.ID(e.Subject)), workflows.SignalChanged)

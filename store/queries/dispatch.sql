@@ -1,6 +1,6 @@
 -- name: DispatchLock
 SELECT status, audience, parameters, COALESCE(template_id::text, ''), sender_number_id, category, scheduled_at, month, quotation_id,
-       freeze_cursor, frozen_at, frozen_count, frozen_micros
+       freeze_cursor, frozen_at, frozen_count, misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, COALESCE(halt_reason, '')
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id FOR UPDATE;
 
 -- name: DispatchState
@@ -29,67 +29,15 @@ SELECT @vendor_id, 'CAMPAIGN', @campaign_id, n.id, @month, n.rate_per_second * 2
 FROM sender_numbers n WHERE n.vendor_id = @vendor_id AND n.id = @sender_number_id
 ON CONFLICT (vendor_id, campaign_id, sender_number_id) DO NOTHING;
 
--- name: DispatchFreezePage
--- The next page of the audience becomes messages and their events, in contact order.
--- A share of a country beyond the quoted quantity costs as much as the others: whether
--- the hold covers it is decided when all is frozen.
-WITH page AS (
-    SELECT c.id, c.mobile_hash, c.country, c.mobile_ct, c.name_ct FROM contacts c
-    WHERE c.vendor_id = @vendor_id AND (@cursor::uuid IS NULL OR c.id > @cursor::uuid)
-      AND (cardinality(@any_labels::uuid[]) = 0 OR EXISTS (
-          SELECT 1 FROM contact_labels l WHERE l.vendor_id = @vendor_id AND l.contact_id = c.id AND l.label_id = ANY(@any_labels::uuid[])))
-      AND (cardinality(@all_labels::uuid[]) = 0 OR cardinality(@all_labels::uuid[]) = (
-          SELECT count(*) FROM contact_labels l WHERE l.vendor_id = @vendor_id AND l.contact_id = c.id AND l.label_id = ANY(@all_labels::uuid[])))
-      AND NOT EXISTS (
-          SELECT 1 FROM contact_labels l WHERE l.vendor_id = @vendor_id AND l.contact_id = c.id AND l.label_id = ANY(@excluded_labels::uuid[]))
-      AND NOT EXISTS (
-          SELECT 1 FROM contact_identities i
-          JOIN suppressions s ON s.vendor_id = i.vendor_id AND s.identity_hash = i.identity_hash
-          WHERE i.vendor_id = @vendor_id AND i.contact_id = c.id AND s.lifted_at IS NULL AND s.scope IN ('ALL', @category::text))
-    ORDER BY c.id LIMIT @page_rows
-), priced AS (
-    SELECT p.*, COALESCE(s.share_micros, 0) + CASE WHEN COALESCE(s.assigned, 0)
-               + row_number() OVER (PARTITION BY p.country ORDER BY p.id) <= s.share_remainder THEN 1 ELSE 0 END AS price_micros
-    FROM page p LEFT JOIN campaign_shares s ON s.vendor_id = @vendor_id AND s.campaign_id = @campaign_id AND s.country = p.country
-), frozen AS (
-    INSERT INTO message_logs (vendor_id, month, campaign_id, contact_id, recipient_hash, country, mobile_ct, name_ct, attributes, price_micros)
-    SELECT @vendor_id, @month, @campaign_id, p.id, p.mobile_hash, p.country, p.mobile_ct, p.name_ct,
-           CASE WHEN cardinality(@attributes::text[]) > 0 THEN (
-               SELECT jsonb_object_agg(a.name, a.value) FROM contact_attributes a
-               WHERE a.vendor_id = @vendor_id AND a.contact_id = p.id AND a.name = ANY(@attributes::text[])) END,
-           p.price_micros
-    FROM priced p ORDER BY p.id
-    ON CONFLICT DO NOTHING
-    RETURNING id, country, price_micros
-), events AS (
-    INSERT INTO outbox_events (vendor_id, lane_id, kind, message_id)
-    SELECT @vendor_id, l.id, 'message', f.id
-    FROM frozen f, outbox_lanes l WHERE l.vendor_id = @vendor_id AND l.campaign_id = @campaign_id ORDER BY f.id
-), assigned AS (
-    UPDATE campaign_shares s SET assigned = s.assigned + f.n
-    FROM (SELECT country, count(*) AS n FROM frozen GROUP BY country) f
-    WHERE s.vendor_id = @vendor_id AND s.campaign_id = @campaign_id AND s.country = f.country
-)
-UPDATE campaigns SET
-    freeze_cursor = COALESCE((SELECT id FROM page ORDER BY id DESC LIMIT 1), freeze_cursor),
-    frozen_count = frozen_count + (SELECT count(*) FROM frozen),
-    frozen_micros = frozen_micros + COALESCE((SELECT sum(price_micros) FROM frozen), 0)
-WHERE vendor_id = @vendor_id AND id = @campaign_id
-RETURNING frozen_count, (SELECT count(*) FROM page)::integer AS page_rows;
-
--- name: DispatchUnquoted
--- Countries whose frozen messages are more than were quoted, or were not quoted at all.
-SELECT count(*) FROM (
-    SELECT m.country, count(*) AS n FROM message_logs m
-    WHERE m.vendor_id = @vendor_id AND m.month = @month AND m.campaign_id = @campaign_id GROUP BY m.country) f
-LEFT JOIN campaign_shares s ON s.vendor_id = @vendor_id AND s.campaign_id = @campaign_id AND s.country = f.country
-WHERE f.n > COALESCE(s.quantity, 0);
-
 -- name: DispatchLaunch
 UPDATE campaigns SET status = @status, halt_reason = @halt_reason, frozen_at = COALESCE(frozen_at, now()),
     started_at = CASE WHEN @status = 'RUNNING' THEN COALESCE(started_at, now()) ELSE started_at END,
     expires_at = CASE WHEN @status = 'RUNNING' THEN COALESCE(expires_at, now() + expires_after) ELSE expires_at END,
     version = version + 1, updated_at = now()
+WHERE vendor_id = @vendor_id AND id = @campaign_id;
+
+-- name: DispatchMissed
+UPDATE campaigns SET status = @status, halt_reason = @halt_reason, version = version + 1, updated_at = now()
 WHERE vendor_id = @vendor_id AND id = @campaign_id;
 
 -- name: DispatchLanesPause

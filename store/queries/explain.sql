@@ -5,10 +5,10 @@
 SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true);
 
 -- name: ExplainCampaign
--- All that is one row a campaign. A schema may not have its quiet hours yet.
+-- All that is one row a campaign.
 SELECT c.status, c.kind, c.created_at, c.approved_at, c.scheduled_at, c.frozen_at, c.started_at, c.finished_at, c.updated_at,
        COALESCE(c.halt_reason, ''), c.frozen_count, c.month, COALESCE(c.replay_rate, 0), c.sender_number_id,
-       COALESCE(c.halt_remedy, ''), COALESCE(c.halt_wakes, ''), c.halted_at, c.halt_until, c.expires_at, to_jsonb(c) ->> 'quiet_from' IS NOT NULL,
+       COALESCE(c.halt_remedy, ''), COALESCE(c.halt_wakes, ''), c.halted_at, c.halt_until, c.expires_at, c.quiet_from IS NOT NULL,
        COALESCE(q.id::text, ''), COALESCE(q.status = 'ISSUED', false), q.expires_at, COALESCE(q.pdf_status, ''), q.created_at,
        COALESCE(q.total_micros, 0), COALESCE(q.quantity, 0),
        COALESCE((SELECT w.currency FROM wallets w WHERE w.vendor_id = c.vendor_id), ''),
@@ -92,7 +92,7 @@ FROM message_states s WHERE s.vendor_id = @vendor_id AND s.id = @id;
 
 -- name: ExplainMessage
 SELECT m.month, s.status, COALESCE(m.outcome, ''), m.outcome_at, m.created_at,
-       c.status, c.kind, COALESCE(c.halt_reason, ''), c.updated_at, c.halt_until, c.scheduled_at, to_jsonb(c) ->> 'quiet_from' IS NOT NULL, COALESCE(c.replay_rate, 0),
+       c.status, c.kind, COALESCE(c.halt_reason, ''), c.updated_at, c.halt_until, c.scheduled_at, c.quiet_from IS NOT NULL, COALESCE(c.replay_rate, 0),
        COALESCE(n.rate_per_second, 0),
        e.lane_id, e.id, e.available_at, COALESCE(e.wait_reason, ''),
        COALESCE(k.id::text, ''), k.claimed_at, k.claimed_until, COALESCE(k.lease > 0, false),

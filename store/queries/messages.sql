@@ -41,7 +41,8 @@ SELECT c.status, c.category, c.parameters, COALESCE(c.template->>'name', t.name,
        COALESCE(c.template->>'language', t.language, '') AS language, COALESCE(c.template->>'parameter_format', t.parameter_format, '') AS parameter_format,
        COALESCE(c.template->'components', t.components) AS components,
        n.phone_number_id, n.rate_per_second, w.token_ct, w.id AS waba_ref, v.default_region,
-       CASE WHEN p.daily_limit IS NOT NULL THEN p.portfolio_id ELSE '' END AS limited_portfolio, c.expires_at, c.kind = 'REPLAY' AS replay
+       CASE WHEN p.daily_limit IS NOT NULL THEN p.portfolio_id ELSE '' END AS limited_portfolio, c.expires_at, c.kind = 'REPLAY' AS replay,
+       COALESCE(c.quiet_from, 0), COALESCE(c.quiet_to, 0)
 FROM campaigns c
 LEFT JOIN templates t ON t.vendor_id = c.vendor_id AND t.id = c.template_id
 JOIN sender_numbers n ON n.vendor_id = c.vendor_id AND n.id = c.sender_number_id

@@ -45,9 +45,9 @@ FROM chosen GROUP BY source, campaign_id, cause_class, code ORDER BY source, cam
 -- name: ReplayInsert
 -- One campaign for each whose messages failed, as that one was.
 INSERT INTO campaigns (vendor_id, id, kind, parent_id, replay_rate, name, status, template_id, sender_number_id, category, audience,
-                       parameters, template, expires_after, time_zone, created_by, approved_at)
+                       parameters, template, expires_after, time_zone, quiet_from, quiet_to, created_by, approved_at)
 SELECT p.vendor_id, r.id, 'REPLAY', p.id, @rate, left('Replay of ' || p.name, 120), 'APPROVED', p.template_id, p.sender_number_id, p.category,
-       p.audience, p.parameters, p.template, p.expires_after, p.time_zone, @created_by, now()
+       p.audience, p.parameters, p.template, p.expires_after, p.time_zone, p.quiet_from, p.quiet_to, @created_by, now()
 FROM unnest(@parents::uuid[], @replays::uuid[]) AS r(parent, id)
 JOIN campaigns p ON p.vendor_id = @vendor_id AND p.id = r.parent;
 
@@ -88,17 +88,17 @@ WITH page AS (
     WHERE l.vendor_id = @vendor_id AND l.replay_campaign_id = @campaign_id AND (@cursor::uuid IS NULL OR l.id > @cursor::uuid)
     ORDER BY l.id LIMIT @page_rows
 ), standing AS (
-    SELECT p.id, m.contact_id, m.recipient_hash, m.country, m.mobile_ct, m.name_ct, m.attributes, m.price_micros
+    SELECT p.id, m.contact_id, m.recipient_hash, m.country, m.mobile_ct, m.name_ct, m.attributes, m.price_micros, m.zones
     FROM page p
     CROSS JOIN LATERAL (
-        SELECT m.contact_id, m.recipient_hash, m.country, m.mobile_ct, m.name_ct, m.attributes, m.price_micros
+        SELECT m.contact_id, m.recipient_hash, m.country, m.mobile_ct, m.name_ct, m.attributes, m.price_micros, m.zones
         FROM message_logs m WHERE m.vendor_id = @vendor_id AND m.id = p.message_id AND m.month = p.month OFFSET 0) m
     CROSS JOIN LATERAL (
         SELECT s.status FROM message_states s WHERE s.vendor_id = @vendor_id AND s.id = p.message_id AND s.month = p.month OFFSET 0) s
     WHERE s.status IN ('FAILED', 'UNCONFIRMED')
 ), frozen AS (
-    INSERT INTO message_logs (vendor_id, month, campaign_id, contact_id, recipient_hash, country, mobile_ct, name_ct, attributes, price_micros)
-    SELECT @vendor_id, @month, @campaign_id, s.contact_id, s.recipient_hash, s.country, s.mobile_ct, s.name_ct, s.attributes, s.price_micros
+    INSERT INTO message_logs (vendor_id, month, campaign_id, contact_id, recipient_hash, country, mobile_ct, name_ct, attributes, price_micros, zones)
+    SELECT @vendor_id, @month, @campaign_id, s.contact_id, s.recipient_hash, s.country, s.mobile_ct, s.name_ct, s.attributes, s.price_micros, s.zones
     FROM standing s ORDER BY s.id
     ON CONFLICT DO NOTHING
     RETURNING id, price_micros

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,8 +16,10 @@ import (
 // The errors of campaigns.
 var (
 	ErrNotFound     = errs.New(errs.NotFound, "campaign.not_found", "no such campaign")
+	ErrVersion      = errs.New(errs.Conflict, "campaign.version_conflict", "the campaign has changed since: read it again")
+	ErrQuotedBefore = errs.New(errs.Conflict, "campaign.has_quotations", "quotations were issued for the campaign: cancel it instead")
 	ErrAudienceGrew = errs.New(errs.Conflict, "campaign.audience_grew",
-		"more people are in the audience than were quoted: cancel the campaign and have a new one quoted")
+		"more people are in the audience than were quoted: accept a further quotation or cancel the campaign")
 )
 
 // NewCampaign is a campaign as a vendor writes it.
@@ -27,7 +30,11 @@ type NewCampaign struct {
 	Audience     NamedAudience
 	Parameters   Parameters
 	ScheduledAt  time.Time // zero: as soon as it is approved
+	Wall         string    // instead of ScheduledAt: what the clocks of TimeZone show then
 	TimeZone     string    // IANA; "": the vendor's
+	Misfire      Misfire   // "": MisfireSend
+	Tolerance    time.Duration
+	Quiet        QuietHours
 	By           vendor.UserID
 }
 
@@ -49,6 +56,10 @@ type Campaign struct {
 	Parameters   Parameters
 	ScheduledAt  time.Time
 	TimeZone     string // IANA, of what is shown to the vendor
+	Misfire      Misfire
+	Tolerance    time.Duration // how late its start is no misfire
+	Quiet        QuietHours
+	Further      string // the quotation of what the audience grew by, once accepted
 	Quotation    string // the standing or accepted quotation's id, "" before one
 	Month        int32  // yyyymm of its messages' partition, 0 before they are made
 	Frozen       int64  // messages made from the audience so far
@@ -61,6 +72,12 @@ type Campaign struct {
 	FinishedAt   time.Time
 }
 
+// Grew tells whether c waits for a further hold: its frozen audience goes beyond its
+// quotation.
+func (c Campaign) Grew() bool {
+	return (c.State == Halted || c.State == Paused) && c.HaltReason == HaltAudienceGrew
+}
+
 // maxName bounds a campaign's name, in characters.
 const maxName = 120
 
@@ -68,7 +85,7 @@ const maxName = 120
 // are those of its template.
 //
 // Errors: campaign.bad_name, campaign.bad_audience, campaign.bad_parameters,
-// campaign.bad_schedule.
+// campaign.bad_schedule, campaign.bad_misfire.
 func (n NewCampaign) Validate(variables []template.Variable, now time.Time) (NewCampaign, error) {
 	n.Name = strings.TrimSpace(n.Name)
 	if n.Name == "" || utf8.RuneCountInString(n.Name) > maxName {
@@ -81,11 +98,57 @@ func (n NewCampaign) Validate(variables []template.Variable, now time.Time) (New
 	if err := n.Parameters.Cover(variables); err != nil {
 		return n, err
 	}
-	if _, err := time.LoadLocation(n.TimeZone); err != nil || n.TimeZone == "Local" {
-		return n, errs.InvalidField("campaign.bad_schedule", "/time_zone", "an IANA time zone like Asia/Kolkata")
+	if n.Misfire == "" {
+		n.Misfire = MisfireSend
 	}
-	if !n.ScheduledAt.IsZero() && n.ScheduledAt.Before(now) {
-		return n, errs.InvalidField("campaign.bad_schedule", "/scheduled_at", "a time to come")
+	if !slices.Contains(Misfires(), n.Misfire) {
+		return n, errs.InvalidField("campaign.bad_misfire", "/misfire_policy", "SEND, SKIP or ASK")
 	}
-	return n, nil
+	if n.Tolerance < 0 || n.Tolerance > maxTolerance {
+		return n, errs.InvalidField("campaign.bad_misfire", "/misfire_tolerance_seconds", "0 to 604,800 seconds")
+	}
+	n.ScheduledAt, err = StartTime(n.ScheduledAt, n.Wall, n.TimeZone, now)
+	n.Wall = ""
+	return n, err
+}
+
+// StartTime returns the moment a vendor means by at, or by wall on zone's clocks; zero when
+// both are empty: as soon as possible.
+//
+// Errors: campaign.bad_schedule.
+func StartTime(at time.Time, wall, zone string, now time.Time) (time.Time, error) {
+	if _, err := location(zone); err != nil {
+		return at, err
+	}
+	if wall != "" {
+		if !at.IsZero() {
+			return at, errs.InvalidField("campaign.bad_schedule", "/scheduled_local", "give scheduled_at or scheduled_local, not both")
+		}
+		var err error
+		if at, err = AtLocal(wall, zone); err != nil {
+			return at, err
+		}
+	}
+	if !at.IsZero() && at.Before(now) {
+		return at, errs.InvalidField("campaign.bad_schedule", "/scheduled_at", "a time to come")
+	}
+	return at, nil
+}
+
+// Spec is c as its vendor would write it again, for an edit or a copy.
+func (c Campaign) Spec() NewCampaign {
+	named := func(ids []LabelID) []string {
+		out := make([]string, len(ids))
+		for i, l := range ids {
+			out[i] = c.Audience.Names[l]
+		}
+		return out
+	}
+	return NewCampaign{
+		Name: c.Name, Template: c.Template, SenderNumber: c.SenderNumber, Parameters: c.Parameters,
+		Audience: NamedAudience{
+			AnyLabels: named(c.Audience.AnyLabels), AllLabels: named(c.Audience.AllLabels), ExcludedLabels: named(c.Audience.ExcludedLabels),
+		},
+		ScheduledAt: c.ScheduledAt, TimeZone: c.TimeZone, Misfire: c.Misfire, Tolerance: c.Tolerance, Quiet: c.Quiet, By: c.CreatedBy,
+	}
 }

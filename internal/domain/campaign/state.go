@@ -52,11 +52,13 @@ const (
 	Halt     Event = "HALT"
 	Complete Event = "COMPLETE" // no message is left pending
 	Cancel   Event = "CANCEL"
+	Withdraw Event = "WITHDRAW" // before it began, its vendor takes the approval back
+	Restart  Event = "RESTART"  // its vendor lets a campaign start that missed its time
 )
 
 // Events returns every event.
 func Events() []Event {
-	return []Event{Edit, Quote, Approve, Schedule, Prepare, Launch, Pause, Resume, Halt, Complete, Cancel}
+	return []Event{Edit, Quote, Approve, Schedule, Prepare, Launch, Pause, Resume, Halt, Complete, Cancel, Withdraw, Restart}
 }
 
 // ErrTransition is the refusal of an event in the wrong state.
@@ -95,11 +97,15 @@ func rule(e Event) (from []State, to State) {
 	case Resume:
 		return []State{Paused, Halted}, Running
 	case Halt:
-		return []State{Preparing, Running}, Halted
+		return []State{Approved, Scheduled, Preparing, Running}, Halted
 	case Complete:
 		return []State{Running, Paused, Halted}, Completed
 	case Cancel:
 		return []State{Draft, Quoted, Approved, Scheduled, Preparing, Running, Paused, Halted}, Cancelled
+	case Withdraw:
+		return []State{Approved, Scheduled}, Draft
+	case Restart:
+		return []State{Halted, Paused}, Approved
 	}
 	return nil, ""
 }

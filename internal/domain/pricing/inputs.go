@@ -59,6 +59,39 @@ type FeeRule struct {
 	Cap        money.Micros `json:"cap_micros"`
 }
 
+// Further is the rule for more messages of a campaign whose fees so far came to charged:
+// the fixed fee and the minimum are not asked for twice, and the cap is what is left of it.
+func (f FeeRule) Further(charged money.Micros) FeeRule {
+	if f.Cap > 0 && charged >= f.Cap {
+		return FeeRule{} // it has paid all that it can
+	}
+	f.Fixed, f.Minimum = 0, 0
+	if f.Cap > 0 {
+		f.Cap -= charged
+	}
+	return f
+}
+
+// Behind makes in count its tiers on from where first ended: its messages are the same
+// campaign's.
+func (in Inputs) Behind(first Inputs) Inputs {
+	in.Markets = slices.Clone(in.Markets)
+	for i := range in.Markets {
+		m := &in.Markets[i]
+		for _, before := range first.Markets {
+			if before.Market == m.Market {
+				m.Used = before.Used
+			}
+		}
+		for _, a := range first.Audience {
+			if a.Market == m.Market {
+				m.Used += a.Messages
+			}
+		}
+	}
+	return in
+}
+
 // Validate refuses a rule that contradicts itself.
 //
 // Errors: pricing.bad_rule.

@@ -306,3 +306,24 @@ func TestQuote_Golden(t *testing.T) {
 		})
 	}
 }
+
+func TestFeeRule_Further(t *testing.T) {
+	t.Parallel()
+	rule := pricing.FeeRule{Fixed: 100, PerMessage: 2, PercentBPS: 500, Minimum: 300, Cap: 1000}
+	require.Equal(t, pricing.FeeRule{PerMessage: 2, PercentBPS: 500, Cap: 600}, rule.Further(400))
+	require.Equal(t, pricing.FeeRule{}, rule.Further(1000), "the cap is reached")
+	rule.Cap = 0
+	require.Equal(t, pricing.FeeRule{PerMessage: 2, PercentBPS: 500}, rule.Further(5000))
+}
+
+func TestInputs_Behind(t *testing.T) {
+	t.Parallel()
+	first := pricing.Inputs{
+		Audience: []pricing.Count{{Country: "IN", Market: "India", Messages: 90}, {Country: "US", Market: "North America", Messages: 5}, {Country: "CA", Market: "North America", Messages: 6}},
+		Markets:  []pricing.MarketRate{{Market: "India", Used: 10}, {Market: "North America"}},
+	}
+	more := pricing.Inputs{Markets: []pricing.MarketRate{{Market: "India"}, {Market: "North America"}, {Market: "Rest"}}}
+	got := more.Behind(first)
+	require.Equal(t, []pricing.MarketRate{{Market: "India", Used: 100}, {Market: "North America", Used: 11}, {Market: "Rest"}}, got.Markets)
+	require.Zero(t, more.Markets[0].Used, "the argument stays as it is")
+}

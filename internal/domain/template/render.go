@@ -127,8 +127,7 @@ func (s *Spec) Fill(values map[string]string) ([]SendComponent, error) {
 		out = append(out, SendComponent{Type: "body", Parameters: s.texts(s.body, values)})
 	}
 	for _, v := range s.buttons {
-		// The suffix of a URL is percent-encoded by the sender; slashes and queries stay.
-		suffix := strings.NewReplacer("%2F", "/", "%3F", "?", "%3D", "=", "%26", "&").Replace(url.PathEscape(values[v.Key()]))
+		suffix := urlSuffix(values[v.Key()])
 		out = append(out, SendComponent{
 			Type: "button", SubType: "url", Index: strconv.Itoa(v.button),
 			Parameters: []SendParameter{{Type: "text", Text: suffix}},
@@ -142,6 +141,12 @@ func (s *Spec) Fill(values map[string]string) ([]SendComponent, error) {
 		})
 	}
 	return out, nil
+}
+
+// urlSuffix is the end of a button's URL: percent-encoded by the sender, but that slashes
+// and queries stay.
+func urlSuffix(value string) string {
+	return strings.NewReplacer("%2F", "/", "%3F", "?", "%3D", "=", "%26", "&").Replace(url.PathEscape(value))
 }
 
 func unknownValue(vars []Variable, values map[string]string) error {
@@ -180,6 +185,22 @@ func (s *Spec) texts(vars []Variable, values map[string]string) []SendParameter 
 		if s.named {
 			out[i].Name = v.Name
 		}
+	}
+	return out
+}
+
+// Rendered is a filled template as its recipient sees it. Parts that it does not have are empty.
+type Rendered struct {
+	Header, Body, Footer string
+	Buttons              []Button
+}
+
+// Render is what a recipient gets to see with values, which Fill must have taken.
+func (s *Spec) Render(values map[string]string) Rendered {
+	out := Rendered{Footer: s.footerText, Buttons: slices.Clone(s.allButtons)}
+	out.Header, out.Body = s.Preview(values)
+	for _, v := range s.buttons {
+		out.Buttons[v.button].URL = gap.ReplaceAllLiteralString(out.Buttons[v.button].URL, urlSuffix(values[v.Key()]))
 	}
 	return out
 }

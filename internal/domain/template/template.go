@@ -109,6 +109,8 @@ type Spec struct {
 	otp            bool // the code of an authentication template goes into body and button
 	headerText     string
 	bodyText       string
+	footerText     string
+	allButtons     []Button
 }
 
 // Parse reads a template. It refuses what a campaign cannot fill in (media headers,
@@ -132,6 +134,7 @@ func Parse(t Template) (*Spec, error) {
 		case "BUTTONS":
 			err = s.readButtons(c.Buttons)
 		case "FOOTER":
+			s.footerText = c.Text
 		default:
 			err = ErrUnsupported.Detail("the template has a %s part, which campaigns cannot fill in yet", known(c.Type))
 		}
@@ -163,6 +166,7 @@ func (s *Spec) readHeader(c Component) error {
 }
 
 func (s *Spec) readButtons(buttons []Button) error {
+	s.allButtons = buttons
 	for i, b := range buttons {
 		switch b.Type {
 		case "URL":

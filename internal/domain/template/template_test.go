@@ -148,3 +148,20 @@ func TestClean_GivesWhatMetaTakes(t *testing.T) {
 		}
 	})
 }
+
+func TestSpec_Render(t *testing.T) {
+	t.Parallel()
+	spec, err := template.Parse(template.Template{Format: template.Positional, Components: []template.Component{
+		{Type: "HEADER", Format: "TEXT", Text: "For {{1}}"},
+		{Type: "BODY", Text: "{{1}}, your order {{2}}"},
+		{Type: "FOOTER", Text: "Reply STOP to opt out"},
+		{Type: "BUTTONS", Buttons: []template.Button{
+			{Type: "QUICK_REPLY", Text: "Stop"}, {Type: "URL", Text: "Track", URL: "https://acme.example/t/{{1}}"},
+		}},
+	}})
+	require.NoError(t, err)
+	require.Equal(t, template.Rendered{
+		Header: "For Asha", Body: "Asha, your order $1", Footer: "Reply STOP to opt out",
+		Buttons: []template.Button{{Type: "QUICK_REPLY", Text: "Stop"}, {Type: "URL", Text: "Track", URL: "https://acme.example/t/a/b%20c"}},
+	}, spec.Render(map[string]string{"header.1": "Asha", "body.1": "Asha", "body.2": "$1", "button.1": "a/b c"}))
+}
