@@ -27,17 +27,17 @@ const (
 
 // party is one vendor with one campaign, ready to be launched.
 type party struct {
-	vendor             vendor.ID
-	campaign           campaign.ID
-	keys               *crypt.VendorKeys
-	wrapped            []byte
-	waba, number       string // Meta's ids
-	token              string
-	messages, rate     int
-	late               bool
-	wabaRef, sender    string
-	template, snapshot string
-	quotation          string
+	vendor                    vendor.ID
+	campaign                  campaign.ID
+	keys                      *crypt.VendorKeys
+	wrapped                   []byte
+	waba, number              string // Meta's ids
+	token                     string
+	messages, rate            int
+	late                      bool
+	wabaRef, sender           string
+	template, snapshot, label string
+	quotation                 string
 }
 
 // load fills the database with the scenario: vendors, keys, money held, templates, contacts by
@@ -57,7 +57,7 @@ func (w *world) load(ctx context.Context, s scenario) ([]*party, error) {
 		}
 		base += p.messages
 	}
-	if _, err := w.db.Exec(ctx, "ANALYZE vendors, contacts, contact_identities, campaigns"); err != nil {
+	if _, err := w.db.Exec(ctx, "ANALYZE vendors, contacts, contact_identities, contact_labels, campaigns"); err != nil {
 		return nil, err
 	}
 	if err := w.freeze(ctx, parties); err != nil {
@@ -94,7 +94,7 @@ func (w *world) parties(ctx context.Context, s scenario) ([]*party, error) {
 			out = append(out, &party{
 				vendor: id.New[vendor.ID](), campaign: id.New[campaign.ID](), messages: g.Messages, rate: g.Rate,
 				late: i >= len(s.Groups)-s.Late, wabaRef: id.Random(), sender: id.Random(), template: id.Random(),
-				snapshot: snapshot, quotation: id.Random(),
+				snapshot: snapshot, label: id.Random(), quotation: id.Random(),
 			})
 		}
 	}
@@ -170,6 +170,7 @@ func (w *world) copyParties(ctx context.Context, parties []*party) error {
 	templates := &table{name: "templates", columns: []string{
 		"vendor_id", "id", "waba_ref", "meta_id", "name", "language", "category", "status", "components",
 	}}
+	labels := &table{name: "labels", columns: []string{"vendor_id", "id", "name"}}
 	campaigns := &table{name: "campaigns", columns: []string{
 		"vendor_id", "id", "name", "status", "template_id", "sender_number_id", "category", "audience", "parameters",
 		"quotation_id", "approved_at",
@@ -200,8 +201,9 @@ func (w *world) copyParties(ctx context.Context, parties []*party) error {
 		}
 		numbers.rows = append(numbers.rows, []any{v, p.sender, p.wabaRef, p.number, level, int32(p.rate)}) //nolint:gosec // a constant of ours
 		templates.rows = append(templates.rows, []any{v, p.template, p.wabaRef, "1", "seasonal_promotion", "en_US", "MARKETING", "APPROVED", components})
+		labels.rows = append(labels.rows, []any{v, p.label, "customers"})
 		campaigns.rows = append(campaigns.rows, []any{
-			v, string(p.campaign), "Sale", "APPROVED", p.template, p.sender, "MARKETING", `{}`, parameters, p.quotation, time.Now(),
+			v, string(p.campaign), "Sale", "APPROVED", p.template, p.sender, "MARKETING", `{"any_labels":["` + p.label + `"]}`, parameters, p.quotation, time.Now(),
 		})
 		quotations.rows = append(quotations.rows, []any{
 			v, p.quotation, string(p.campaign), "Q-1", "ACCEPTED", "USD", p.snapshot, `{}`, []byte("f"), int32(p.messages), //nolint:gosec // ours
@@ -211,7 +213,7 @@ func (w *world) copyParties(ctx context.Context, parties []*party) error {
 			v, p.quotation, int32(1), "MESSAGES", "IN", int32(p.messages), int64(messagePrice), total, int64(messagePrice), //nolint:gosec // ours
 		})
 	}
-	if err := w.copy(ctx, vendors, keys, wabas, numbers, templates, snapshots, campaigns, quotations, items); err != nil {
+	if err := w.copy(ctx, vendors, keys, wabas, numbers, templates, snapshots, labels, campaigns, quotations, items); err != nil {
 		return err
 	}
 	return w.copyMoney(ctx, parties)
@@ -247,6 +249,7 @@ func (w *world) copyMoney(ctx context.Context, parties []*party) error {
 // copyContacts gives the vendor its audience; from keeps numbers apart between vendors.
 func (w *world) copyContacts(ctx context.Context, p *party, from int) error {
 	contacts := &table{name: "contacts", columns: []string{"vendor_id", "id", "mobile_hash", "mobile_ct", "name_ct", "country"}}
+	labelled := &table{name: "contact_labels", columns: []string{"vendor_id", "label_id", "contact_id"}}
 	identities := &table{name: "contact_identities", columns: []string{"vendor_id", "identity_hash", "kind", "contact_id"}}
 	for i := range p.messages {
 		contact, mobile := id.New[string](), fmt.Sprintf("+9198%08d", from+i)
@@ -264,8 +267,9 @@ func (w *world) copyContacts(ctx context.Context, p *party, from int) error {
 		}
 		contacts.rows = append(contacts.rows, []any{string(p.vendor), contact, hash, mobileCT, nameCT, "IN"})
 		identities.rows = append(identities.rows, []any{string(p.vendor), hash, "PHONE", contact})
+		labelled.rows = append(labelled.rows, []any{string(p.vendor), p.label, contact})
 	}
-	return w.copy(ctx, contacts, identities)
+	return w.copy(ctx, contacts, identities, labelled)
 }
 
 // freezePageRows is the product's own page.
