@@ -25,6 +25,7 @@ DECLARE
     v_now      timestamptz;
     v_next     timestamptz;
     v_taken    integer;
+    v_ids      bigint[];
     v_messages bigint[];
     v_events   jsonb;
     v_blocked  boolean;
@@ -62,14 +63,14 @@ BEGIN
             IF NOT v_blocked AND v_room > 0 THEN
                 -- By the lane alone, and the time in a variable: with the vendor beside it the
                 -- plan expects one row and sorts the lane's whole backlog; a volatile function
-                -- cannot bound an index scan.
-                WITH due AS (
+                -- cannot bound an index scan. The ids as an array: as a join, the delete reads
+                -- all that the vendor has waiting.
+                v_ids := ARRAY(
                     SELECT e.id FROM outbox_events e
                     WHERE e.lane_id = v_lane.id AND e.available_at <= v_now
-                    ORDER BY e.available_at, e.id LIMIT v_room
-                ), gone AS (
-                    DELETE FROM outbox_events e USING due
-                    WHERE e.vendor_id = v_vendor AND e.id = due.id
+                    ORDER BY e.available_at, e.id LIMIT v_room);
+                WITH gone AS (
+                    DELETE FROM outbox_events e WHERE e.vendor_id = v_vendor AND e.id = ANY(v_ids)
                     RETURNING e.id, e.kind, e.subject_id, e.message_id, e.retry_count
                 )
                 SELECT count(*),

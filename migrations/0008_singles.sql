@@ -125,6 +125,8 @@ DECLARE
     v_wake     timestamptz;
     v_next     timestamptz;
     v_taken    integer;
+    v_now      timestamptz;
+    v_ids      bigint[];
     v_messages bigint[];
     v_events   jsonb;
     v_blocked  boolean;
@@ -166,14 +168,18 @@ BEGIN
                 v_room := LEAST(v_room, v_left);
             END IF;
             v_taken := 0;
+            v_now := clock_timestamp();
             IF NOT v_blocked AND v_room > 0 THEN
-                WITH due AS (
+                -- By the lane alone, and the time in a variable: with the vendor beside it the
+                -- plan expects one row and sorts the lane's whole backlog; a volatile function
+                -- cannot bound an index scan. The ids as an array: as a join, the delete reads
+                -- all that the vendor has waiting.
+                v_ids := ARRAY(
                     SELECT e.id FROM outbox_events e
-                    WHERE e.vendor_id = v_vendor AND e.lane_id = v_lane.id AND e.available_at <= clock_timestamp()
-                    ORDER BY e.available_at, e.id LIMIT v_room
-                ), gone AS (
-                    DELETE FROM outbox_events e USING due
-                    WHERE e.vendor_id = v_vendor AND e.id = due.id
+                    WHERE e.lane_id = v_lane.id AND e.available_at <= v_now
+                    ORDER BY e.available_at, e.id LIMIT v_room);
+                WITH gone AS (
+                    DELETE FROM outbox_events e WHERE e.vendor_id = v_vendor AND e.id = ANY(v_ids)
                     RETURNING e.id, e.kind, e.subject_id, e.message_id, e.retry_count
                 )
                 SELECT count(*),
@@ -206,7 +212,7 @@ BEGIN
             -- A blocked number is woken by the worker that frees its window.
             IF NOT v_blocked THEN
                 SELECT e.available_at INTO v_next FROM outbox_events e
-                WHERE e.vendor_id = v_vendor AND e.lane_id = v_lane.id
+                WHERE e.lane_id = v_lane.id
                 ORDER BY e.available_at, e.id LIMIT 1;
                 IF FOUND THEN
                     v_wake := LEAST(v_wake, GREATEST(v_next, clock_timestamp()));
