@@ -2,9 +2,10 @@ package devstack
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -404,16 +405,20 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// fingerprint changes when one of our binaries was built anew.
+// fingerprint changes when one of our binaries became another. It reads their content, since every
+// `go build` renews the time of a program that it leaves as it is.
 func fingerprint(binDir string) string {
 	var out strings.Builder
 	for _, name := range []string{"kloyst", "metasim"} {
-		fi, err := os.Stat(filepath.Join(binDir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		f, err := os.Open(filepath.Join(binDir, name))
+		if err != nil {
+			continue // the service that needs it will say so
 		}
+		sum := sha256.New()
+		_, err = io.Copy(sum, f)
+		_ = f.Close()
 		if err == nil {
-			fmt.Fprintf(&out, "%s:%d:%d ", name, fi.Size(), fi.ModTime().UnixNano())
+			fmt.Fprintf(&out, "%s:%x ", name, sum.Sum(nil))
 		}
 	}
 	return out.String()
