@@ -148,16 +148,19 @@ func (o Options) startNothing() (undo func() error, err error) {
 	return undo, nil
 }
 
-// startLinks lists the links by which a machine starts things at boot: systemd's and those of
-// System V.
+// startLinks lists the links by which a machine starts things at boot: systemd's, with the second
+// names of enabled units (redis.service), and those of System V.
 func (o Options) startLinks() map[string]bool {
 	links := map[string]bool{}
 	for _, pattern := range []string{
-		"/etc/systemd/system/*.wants/*", "/etc/systemd/system/*.requires/*", "/etc/rc[2-5].d/S*",
+		"/etc/systemd/system/*.wants/*", "/etc/systemd/system/*.requires/*", "/etc/systemd/system/*.service",
+		"/etc/rc[2-5].d/S*",
 	} {
 		found, _ := filepath.Glob(o.path(pattern)) // the patterns are valid
 		for _, path := range found {
-			links[path] = true
+			if to, err := os.Readlink(path); err == nil && to != os.DevNull { // that would be a masked unit
+				links[path] = true
+			}
 		}
 	}
 	return links

@@ -31,6 +31,12 @@ func (m *machine) write(p, text string, mode os.FileMode) {
 	require.NoError(m.t, os.WriteFile(m.path(p), []byte(text), mode))
 }
 
+func (m *machine) link(p, to string) {
+	m.t.Helper()
+	require.NoError(m.t, os.MkdirAll(filepath.Dir(m.path(p)), 0o755))
+	require.NoError(m.t, os.Symlink(to, m.path(p)))
+}
+
 func (m *machine) exists(p string) bool {
 	_, err := os.Lstat(m.path(p))
 	return err == nil
@@ -58,6 +64,8 @@ touch "$ROOT/usr/lib/postgresql/15/bin/postgres" "$ROOT/usr/bin/redis-server" "$
 	"$ROOT/usr/lib/nginx/modules/ngx_http_js_module.so" "$ROOT/usr/sbin/clamd" \
 	"$ROOT/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf"
 ln -s /lib/systemd/system/redis-server.service "$ROOT/etc/systemd/system/multi-user.target.wants/redis-server.service"
+ln -s /lib/systemd/system/redis-server.service "$ROOT/etc/systemd/system/redis.service"
+ln -s /dev/null "$ROOT/etc/systemd/system/masked.service"
 ln -s ../init.d/redis-server "$ROOT/etc/rc2.d/S01redis-server"
 `
 
@@ -65,8 +73,9 @@ func TestPackages_StartNothingNowOrAtBoot(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	const wants = "/etc/systemd/system/multi-user.target.wants/"
-	m.write(wants+"ssh.service", "", 0o644)
-	m.write("/etc/rc2.d/S01ssh", "", 0o755)
+	m.link(wants+"ssh.service", "/lib/systemd/system/ssh.service")
+	m.link("/etc/systemd/system/sshd.service", "/lib/systemd/system/ssh.service")
+	m.link("/etc/rc2.d/S01ssh", "../init.d/ssh")
 	require.NoError(t, setup.Packages(t.Context(), m.apt(install)))
 
 	policy, err := os.ReadFile(m.path("/policy"))
@@ -79,9 +88,12 @@ func TestPackages_StartNothingNowOrAtBoot(t *testing.T) {
 	require.False(t, m.exists("/usr/sbin/policy-rc.d"), "taken back")
 	require.False(t, m.exists("/etc/postgresql-common/createcluster.d/kloyst.conf"), "taken back")
 	require.False(t, m.exists(wants+"redis-server.service"))
+	require.False(t, m.exists("/etc/systemd/system/redis.service"), "with its second name a unit counts as enabled")
+	require.True(t, m.exists("/etc/systemd/system/masked.service"), "what keeps a unit from starting stays")
 	require.False(t, m.exists("/etc/rc2.d/S01redis-server"))
 	require.True(t, m.exists("/etc/rc2.d/K01redis-server"))
 	require.True(t, m.exists(wants+"ssh.service"), "what was there stays")
+	require.True(t, m.exists("/etc/systemd/system/sshd.service"))
 	require.True(t, m.exists("/etc/rc2.d/S01ssh"))
 }
 
