@@ -211,7 +211,7 @@ func (c *relayCmd) measure(ctx context.Context, w *world, relay *store.Store, at
 		Bench: "relay", cell: at, Claims: len(all), Empty: calls - len(all), RowsMean: round(float64(total)/float64(max(1, len(all))), 1),
 		P50: quantile(all, 0.5), P99: quantile(all, 0.99), Max: quantile(all, 1),
 		CPUMean:   round((spentAfter-spentBefore)/float64(calls), 2),
-		PerSecond: round(float64(total)/(spent/float64(at.Relays)), 0),
+		PerSecond: round(float64(total)/max(spent/float64(at.Relays), 1e-9), 0), // others may have claimed all
 		Load:      loadAverage(), At: time.Now().UTC().Truncate(time.Second),
 	}
 	line.CPU, line.OthersCPU = clocks.since(measureCPU(w.State()))
