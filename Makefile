@@ -16,7 +16,7 @@ ARGS ?=
 .PHONY: help
 help: ## Show every target
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-		printf '%-16s %s\n' "$$name" "$$text"; done
+		printf '%-20s %s\n' "$$name" "$$text"; done
 
 # go-is-here says what to do on a machine without Go; every target that needs it asks.
 .PHONY: go-is-here
