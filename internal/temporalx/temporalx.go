@@ -46,6 +46,8 @@ func Options(cfg *config.Config, log *slog.Logger) (client.Options, error) {
 		Namespace:     cfg.TemporalNamespace,
 		Logger:        tlog.NewStructuredLogger(log),
 		DataConverter: dc,
+		// Payloads are sealed and do not shrink; what little else there is costs both sides more than it saves.
+		ConnectionOptions: client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}},
 		FailureConverter: temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{
 			DataConverter: dc, EncodeCommonAttributes: true,
 		}),
