@@ -46,30 +46,33 @@ func (a *Sending) newRun(ctx context.Context, v vendor.ID, job store.SendJob) (*
 }
 
 // request opens the frozen recipient and fills the template, or opens what a one-off
-// message says.
-func (r *sendRun) request(m store.Marked) (meta.SendRequest, error) {
+// message says, as it is posted.
+func (r *sendRun) request(m store.Marked) (meta.Body, error) {
 	mobile, err := r.keys.Decrypt(crypt.Mobile, m.Contact, m.MobileCT)
 	if err != nil {
-		return meta.SendRequest{}, err
+		return nil, err
 	}
 	ref := message.Ref{Month: r.job.Month, Message: m.ID, Attempt: m.Attempt}
 	if r.job.Kind == store.SingleLane {
 		content, err := r.keys.Decrypt(crypt.Message, strconv.FormatInt(int64(m.ID), 10), m.ContentCT)
-		return meta.SendRequest{To: string(mobile), Content: content, Opaque: ref.String()}, err
+		if err != nil {
+			return nil, err
+		}
+		return meta.SendRequest{To: string(mobile), Content: content, Opaque: ref.String()}.Encode()
 	}
 	var name []byte
 	if len(m.NameCT) > 0 {
 		if name, err = r.keys.Decrypt(crypt.Name, m.Contact, m.NameCT); err != nil {
-			return meta.SendRequest{}, err
+			return nil, err
 		}
 	}
 	components, err := r.spec.Fill(r.params.Values(campaign.Recipient{
 		Name: string(name), Mobile: string(mobile), Attributes: m.Attributes,
 	}))
 	if err != nil {
-		return meta.SendRequest{}, err
+		return nil, err
 	}
 	return meta.SendRequest{
 		To: string(mobile), Template: r.spec.Name, Language: r.spec.Language, Components: components, Opaque: ref.String(),
-	}, nil
+	}.Encode()
 }

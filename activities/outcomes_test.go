@@ -83,6 +83,7 @@ func newOutcomeBench(t *testing.T, people int) *outcomeBench {
 	b.sending = &activities.Sending{
 		Store: b.app, Keys: keys, Limiter: ratelimit.New(cache, prefix), Meta: graph, Log: quiet,
 		Breaker: breaker.New(cache, prefix), UnknownGrace: time.Minute,
+		Bounds: activities.NewBounds(meta.KeptConns),
 	}
 	b.dispatch = &activities.Dispatch{Store: b.app, Breaker: b.sending.Breaker, Log: quiet}
 	b.templates = &activities.Templates{Store: b.app, Keys: keys, Meta: graph}

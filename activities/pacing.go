@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/meta"
@@ -22,9 +23,15 @@ const (
 	smallestBatch = 10
 	largestBatch  = 100
 
-	// batchesAtOnce bounds what waits for Meta's answers. The number's window does so
-	// before: two seconds of its rate are sixteen batches.
-	batchesAtOnce = 16
+	// batchesAtOnce bounds what of one number waits for Meta's answers: a second of its rate,
+	// and less than the bounds of all numbers, so that one for which Meta does not answer
+	// leaves room for the others.
+	batchesAtOnce = 8
+
+	// inHand is how many messages a worker has between asking for their pace and recording
+	// them: what a killed one leaves unsettled is part of it. At a worker's full pace that is
+	// about 0.4 seconds of its numbers' rates.
+	inHand = 2048
 
 	// paceHorizon is the longest an activity waits for due times it holds; what would be
 	// later goes back to the outbox. Longer would hold a worker's slot for nothing. It is
@@ -37,6 +44,15 @@ const (
 	shortestLead = 5 * time.Millisecond
 	longestLead  = 250 * time.Millisecond
 )
+
+// Bounds are those of one worker over all of its runs. Make it with NewBounds.
+type Bounds struct{ hand, wire *semaphore.Weighted }
+
+// NewBounds makes the bounds of a worker whose client keeps so many connections to Meta:
+// no more POSTs are under way, so that no connection is opened for one message.
+func NewBounds(conns int) Bounds {
+	return Bounds{semaphore.NewWeighted(inHand), semaphore.NewWeighted(int64(conns))}
+}
 
 // batchSize is how many messages of a number are marked at once.
 func batchSize(rate int) int {
@@ -53,21 +69,31 @@ func (r *sendRun) all(ctx context.Context) error {
 	size := batchSize(r.job.RatePerSecond)
 	ids := r.job.Messages
 	for len(ids) > 0 {
-		grant, err := r.take(ctx, min(len(ids), size))
-		if err != nil {
-			return errors.Join(g.Wait(), err)
+		n := int64(min(len(ids), size))
+		if err := r.Bounds.hand.Acquire(gctx, n); err != nil {
+			return errors.Join(g.Wait(), r.giveBack(ctx, ids, time.Now()))
 		}
-		if grant.Count == 0 {
+		grant, err := r.take(ctx, int(n))
+		held := int64(grant.Count)
+		r.Bounds.hand.Release(n - held)
+		switch {
+		case err != nil:
+			return errors.Join(g.Wait(), err)
+		case held == 0:
 			// Others of this number took the pace: no slot sleeps on it.
 			return errors.Join(g.Wait(), r.postpone(ctx, ids, size, grant))
 		}
 		wait(gctx, grant.Start.Add(-r.marks.lead()))
 		if gctx.Err() != nil || r.stopped() {
+			r.Bounds.hand.Release(held)
 			return errors.Join(g.Wait(), r.giveBack(ctx, ids, time.Now()))
 		}
-		batch := ids[:grant.Count]
-		ids = ids[grant.Count:]
-		g.Go(func() error { return r.batch(gctx, batch) })
+		batch := ids[:held]
+		ids = ids[held:]
+		g.Go(func() error {
+			defer r.Bounds.hand.Release(held)
+			return r.batch(gctx, batch)
+		})
 	}
 	return g.Wait()
 }
@@ -145,7 +171,8 @@ func (s *slots) next(now time.Time) (due time.Time, gap time.Duration, ok bool) 
 
 // slot waits for a due time of the number. left is how many messages wait for one, this
 // one included: due times that were missed are asked for again. When there is none within
-// the horizon it returns when to try again.
+// the horizon it returns when to try again. Else the message is on the wire for its
+// caller, who takes it off again.
 func (r *sendRun) slot(ctx context.Context, left int) (again time.Time, err error) {
 	due, gap, ok := r.slots.next(time.Now())
 	if !ok {
@@ -158,6 +185,9 @@ func (r *sendRun) slot(ctx context.Context, left int) (again time.Time, err erro
 		}
 	}
 	wait(ctx, due)
+	if err := r.Bounds.wire.Acquire(ctx, 1); err != nil {
+		return time.Time{}, err
+	}
 	wait(ctx, r.Limiter.Space(r.job.PhoneNumberID, gap))
 	return time.Time{}, nil
 }

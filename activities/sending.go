@@ -32,6 +32,8 @@ type Sending struct {
 	Breaker *breaker.Window // nil: no circuit breaker
 	Log     *slog.Logger
 
+	Bounds Bounds // of all that the worker sends at once
+
 	Singles prometheus.Observer // seconds from acceptance to Meta of one-off messages; may be nil
 
 	// UnknownGrace is how long an attempt without an answer waits for its webhook.
@@ -239,11 +241,18 @@ func (r *sendRun) post(ctx context.Context, marked []store.Marked, deadline time
 		if err == nil {
 			again, err = r.slot(ctx, len(marked)-i)
 		}
-		if now := time.Now(); err != nil || !again.IsZero() || ctx.Err() != nil || now.After(deadline) || r.stopped() {
+		may := err == nil && again.IsZero()
+		if now := time.Now(); !may || ctx.Err() != nil || now.After(deadline) || r.stopped() {
 			results[i].RetryAt, results[i].Wait = later(again, now), store.WaitRate // nothing left this machine
+			if may {
+				r.Bounds.wire.Release(1)
+			}
 			continue
 		}
-		wg.Go(func() { r.postOne(ctx, m, req, &results[i]) })
+		wg.Go(func() {
+			defer r.Bounds.wire.Release(1)
+			r.postOne(ctx, m, req, &results[i])
+		})
 	}
 	wg.Wait()
 	return results
@@ -257,9 +266,8 @@ func later(again, now time.Time) time.Time {
 	return now
 }
 
-func (r *sendRun) postOne(ctx context.Context, m store.Marked, req meta.SendRequest, out *store.SendResult) {
-	// A POST that has begun is not torn off by a stopping worker: its answer is worth more.
-	sent, err := r.Meta.Send(context.WithoutCancel(ctx), r.token, r.job.PhoneNumberID, req)
+func (r *sendRun) postOne(ctx context.Context, m store.Marked, req meta.Body, out *store.SendResult) {
+	sent, err := r.Meta.Send(r.token, r.job.PhoneNumberID, req)
 	if err == nil {
 		out.Status, out.Wamid = message.Sent, sent.Wamid
 		return

@@ -79,6 +79,7 @@ func newDesk(t *testing.T) *desk {
 	require.NoError(t, err)
 	d.sending = &activities.Sending{
 		Store: d.store, Keys: keys, Limiter: ratelimit.New(cache, prefix), Meta: graph, Log: slog.New(slog.DiscardHandler), UnknownGrace: time.Minute,
+		Bounds: activities.NewBounds(meta.KeptConns),
 	}
 	d.inbound = &activities.Inbound{Store: d.store, Ring: ring, Keys: keys, Log: slog.New(slog.DiscardHandler)}
 	var suite testsuite.WorkflowTestSuite

@@ -69,7 +69,7 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	send := newWorker(temporal, workflows.QueueSend, cfg.WorkerSend, cfg)
 	send.RegisterActivity(&activities.Sending{
 		Store: db, Keys: keys, Limiter: ratelimit.New(cache, ""), Meta: graph, Breaker: watched, Log: log, UnknownGrace: cfg.UnknownGrace,
-		Singles: singles,
+		Singles: singles, Bounds: activities.NewBounds(meta.KeptConns),
 	})
 
 	blobs, err := blob.Open(ctx, cfg.BlobURL)

@@ -75,7 +75,7 @@ type Config struct {
 	MetaTimeout      time.Duration `env:"META_TIMEOUT" envDefault:"10s"` // of one POST
 
 	// UnknownGrace is how long an unknown outcome waits for its status webhook. It must be
-	// longer than MetaTimeout plus 10s, the longest a marked message may take to leave.
+	// longer than MetaTimeout and an eighth plus 10s, the longest a marked message may take to leave.
 	UnknownGrace time.Duration `env:"UNKNOWN_GRACE" envDefault:"5m"`
 
 	// Concurrency of one worker process, per task queue: activities at once.
@@ -159,8 +159,8 @@ func (c *Config) check() []error {
 			}
 		}
 	}
-	if c.Mode == Worker && c.UnknownGrace <= c.MetaTimeout+10*time.Second {
-		add("UNKNOWN_GRACE: must be longer than META_TIMEOUT plus 10s")
+	if c.Mode == Worker && c.UnknownGrace <= c.MetaTimeout*9/8+10*time.Second {
+		add("UNKNOWN_GRACE: must be longer than META_TIMEOUT and an eighth, plus 10s")
 	}
 	return bad
 }

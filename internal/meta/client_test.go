@@ -33,11 +33,14 @@ func client(t *testing.T, h http.HandlerFunc, timeout time.Duration) *meta.Clien
 	return c
 }
 
-func request() meta.SendRequest {
-	return meta.SendRequest{
+func request(t *testing.T) meta.Body {
+	t.Helper()
+	body, err := meta.SendRequest{
 		To: phone, Template: "order_update", Language: "en_US", Opaque: "1.202611.42.1",
 		Components: []template.SendComponent{{Type: "body", Parameters: []template.SendParameter{{Type: "text", Text: "Asha"}}}},
-	}
+	}.Encode()
+	require.NoError(t, err)
+	return body
 }
 
 func TestSend_SendsWhatMetaDocuments(t *testing.T) {
@@ -51,7 +54,7 @@ func TestSend_SendsWhatMetaDocuments(t *testing.T) {
 		_ = json.NewDecoder(r.Body).Decode(&got)
 		_, _ = io.WriteString(w, `{"messaging_product":"whatsapp","contacts":[{"input":"x","wa_id":"919800000001"}],"messages":[{"id":"wamid.A","message_status":"accepted"}],"new_field":1}`)
 	}, 0)
-	r, err := c.Send(t.Context(), token, "1234567", request())
+	r, err := c.Send(token, "1234567", request(t))
 	require.NoError(t, err)
 	require.Equal(t, meta.SendResult{Wamid: "wamid.A", WaID: "919800000001", Status: "accepted"}, r)
 	want := map[string]any{
@@ -110,7 +113,7 @@ func TestSend_JudgesEveryFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := client(t, tt.answer, 300*time.Millisecond)
-			_, err := c.Send(t.Context(), token, "1234567", request())
+			_, err := c.Send(token, "1234567", request(t))
 			require.Error(t, err)
 			for _, secret := range []string{token, phone, "Asha"} {
 				require.NotContains(t, err.Error(), secret)
@@ -133,11 +136,11 @@ func TestSend_KnowsWhatNeverLeft(t *testing.T) {
 	require.NoError(t, l.Close()) // nobody listens there now
 	c, err := meta.New(meta.Options{BaseURL: "http://" + l.Addr().String()})
 	require.NoError(t, err)
-	_, err = c.Send(t.Context(), token, "1234567", request())
+	_, err = c.Send(token, "1234567", request(t))
 	require.ErrorIs(t, err, meta.ErrNotSent)
 	require.Equal(t, errs.Unavailable, errs.KindOf(err))
 
-	_, err = c.Send(t.Context(), token, "../me", request())
+	_, err = c.Send(token, "../me", request(t))
 	require.Equal(t, "meta.bad_id", errs.CodeOf(err))
 	_, err = meta.New(meta.Options{BaseURL: "graph"})
 	require.Error(t, err)

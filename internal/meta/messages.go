@@ -1,8 +1,8 @@
 package meta
 
 import (
-	"context"
 	"encoding/json"
+	"net/http"
 
 	"github.com/kloyst/kloyst-core/internal/domain/template"
 	"github.com/kloyst/kloyst-core/internal/errs"
@@ -63,12 +63,37 @@ type sendLanguage struct {
 	Code string `json:"code"`
 }
 
+// Body is a message as it goes over the wire.
+type Body []byte
+
+// Encode is done before a message is due, apart from Send: then only the POST is left.
+//
+// Errors: meta.bad_content.
+func (m SendRequest) Encode() (Body, error) {
+	var body any = sendBody{
+		Product: "whatsapp", RecipientType: "individual", To: m.To, Type: "template", Opaque: m.Opaque,
+		Template: sendTemplate{Name: m.Template, Language: sendLanguage{Code: m.Language}, Components: m.Components},
+	}
+	if m.Content != nil {
+		var err error
+		if body, err = withContent(m); err != nil {
+			return nil, err
+		}
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, errs.New(errs.Invalid, "meta.bad_content", "the message cannot be written as JSON")
+	}
+	return text, nil
+}
+
 // Send sends one message from a number. It is not idempotent: Meta has no key
-// for that.
+// for that. A POST that has begun is not torn off, since its answer is worth more: no
+// context ends it, the client's timeout does, or an eighth later.
 //
 // Errors: *Error for a refusal; ErrNotSent, after which it may be repeated;
 // ErrUnknownOutcome, after which it must not.
-func (c *Client) Send(ctx context.Context, token, phoneNumberID string, m SendRequest) (SendResult, error) {
+func (c *Client) Send(token, phoneNumberID string, m Body) (SendResult, error) {
 	path, err := segment(phoneNumberID)
 	if err != nil {
 		return SendResult{}, err
@@ -82,16 +107,7 @@ func (c *Client) Send(ctx context.Context, token, phoneNumberID string, m SendRe
 			Status string `json:"message_status"`
 		} `json:"messages"`
 	}
-	var body any = sendBody{
-		Product: "whatsapp", RecipientType: "individual", To: m.To, Type: "template", Opaque: m.Opaque,
-		Template: sendTemplate{Name: m.Template, Language: sendLanguage{Code: m.Language}, Components: m.Components},
-	}
-	if m.Content != nil {
-		if body, err = withContent(m); err != nil {
-			return SendResult{}, err
-		}
-	}
-	err = c.post(ctx, token, path+"/messages", body, &out)
+	err = c.exchange(c.sends.after(c.timeout), call{method: http.MethodPost, token: token, path: path + "/messages", body: m}, &out)
 	if err != nil {
 		return SendResult{}, err
 	}

@@ -62,10 +62,14 @@ func (a *account) send(ctx context.Context, to, opaque string, values ...string)
 	for _, v := range values {
 		params = append(params, template.SendParameter{Type: "text", Text: v})
 	}
-	return a.Send(ctx, a.Token, a.Numbers[0].ID, meta.SendRequest{
+	body, err := meta.SendRequest{
 		To: to, Template: "order_update", Language: "en_US", Opaque: opaque,
 		Components: []template.SendComponent{{Type: "body", Parameters: params}},
-	})
+	}.Encode()
+	if err != nil {
+		return meta.SendResult{}, err
+	}
+	return a.Send(a.Token, a.Numbers[0].ID, body)
 }
 
 func TestClient_AgainstTheSimulator(t *testing.T) {
