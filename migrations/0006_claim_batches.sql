@@ -21,6 +21,7 @@ DECLARE
     v_quota    integer;
     v_left     integer;
     v_room     integer;
+    v_mine     integer;
     v_wake     timestamptz;
     v_now      timestamptz;
     v_next     timestamptz;
@@ -52,10 +53,12 @@ BEGIN
                 v_room := p_per_vendor;
             ELSE
                 -- Backpressure: what the number's open claims still hold. Wait until half
-                -- the window is free, so that claims stay large.
-                SELECT v_lane.window_rows - COALESCE(sum(c.open_rows), 0) INTO v_room
+                -- the window is free, so that claims stay large; what this batch has taken
+                -- of it does not count, so that its next claims go on until it is full.
+                SELECT v_lane.window_rows - COALESCE(sum(c.open_rows), 0), COALESCE(sum(c.open_rows) FILTER (WHERE c.batch_id = p_batch), 0)
+                INTO v_room, v_mine
                 FROM outbox_claims c WHERE c.vendor_id = v_vendor AND c.sender_number_id = v_lane.sender_number_id;
-                v_blocked := v_room < GREATEST(v_lane.window_rows / 2, 1);
+                v_blocked := v_room < 1 OR v_room + v_mine < v_lane.window_rows / 2;
                 v_room := LEAST(v_room, v_left);
             END IF;
             v_taken := 0;

@@ -33,7 +33,7 @@ const (
 	// Each lane is an activity, and the activities of one workflow start one by one.
 	rowsPerBatch  = 10_000
 	lanesPerBatch = 40
-	gatherFor     = 100 * time.Millisecond
+	gatherFor     = 250 * time.Millisecond
 
 	// claimLease is how long a claim may show no sign of life before a relay starts its
 	// workflow again: well above the time to start one, well below a person's patience.
