@@ -15,8 +15,8 @@ import (
 	"github.com/kloyst/kloyst-core/store"
 )
 
-// Dispatch holds what a campaign's workflow needs besides sending: prepare, freeze,
-// launch, cancel, close. Every step re-reads the campaign's row and is idempotent.
+// Dispatch holds what a campaign's workflow needs besides sending. Every step re-reads the
+// campaign's row and is idempotent.
 type Dispatch struct {
 	Store   *store.Store
 	Keys    *crypt.Keys     // opens numbers, to tell their time zones
@@ -27,12 +27,6 @@ type Dispatch struct {
 // freezePageRows is how many contacts one transaction freezes: short enough to hold no
 // lock for long, large enough that a million takes minutes.
 const freezePageRows = 5000
-
-// CampaignRef names a campaign.
-type CampaignRef struct {
-	Vendor   vendor.ID   `json:"vendor"`
-	Campaign campaign.ID `json:"campaign"`
-}
 
 // CampaignState is what the workflow decides on.
 type CampaignState struct {
@@ -48,13 +42,60 @@ type CampaignState struct {
 	RestsTill time.Time `json:"rests_till,omitzero"` // nothing is in flight, the next message is due then
 }
 
-// State reads where the campaign stands.
-func (a *Dispatch) State(ctx context.Context, in CampaignRef) (CampaignState, error) {
+// AdvanceInput names the campaign and the workflow's time, by which its timers fired.
+type AdvanceInput struct {
+	Vendor   vendor.ID   `json:"vendor"`
+	Campaign campaign.ID `json:"campaign"`
+	Now      time.Time   `json:"now"`
+}
+
+// Advance does whatever is due for a campaign: freezes its audience and opens its lanes,
+// lets a halted one go on, ends what must not leave any more, closes the books when nothing
+// is left. It answers with where the campaign then stands. It is one activity because each
+// costs Temporal the same, and most campaigns are small; every page of it commits for
+// itself, so that a retry goes on where the run before stopped.
+func (a *Dispatch) Advance(ctx context.Context, in AdvanceInput) (CampaignState, error) {
+	if now := time.Now(); now.After(in.Now) { // else this machine's clock is behind: the timer was right
+		in.Now = now
+	}
+	s, err := a.state(ctx, in)
+	if err == nil && s.startDue(in.Now) {
+		s, err = a.start(ctx, in)
+	}
+	if err == nil && s.begun() && !s.Finished {
+		s, err = a.end(ctx, in, s.Status)
+	}
+	return s, toTemporal(err)
+}
+
+// startDue tells whether the campaign is to be prepared now.
+func (s CampaignState) startDue(now time.Time) bool {
+	switch s.Status {
+	case campaign.Approved, campaign.Scheduled:
+		return !s.ScheduledAt.After(now)
+	case campaign.Preparing:
+		return true
+	case campaign.Draft, campaign.Quoted, campaign.Running, campaign.Paused, campaign.Halted, campaign.Completed, campaign.Cancelled:
+	}
+	return false
+}
+
+// begun tells whether messages of the campaign may exist that are not over.
+func (s CampaignState) begun() bool {
+	switch s.Status {
+	case campaign.Running, campaign.Paused, campaign.Halted, campaign.Cancelled:
+		return true
+	case campaign.Draft, campaign.Quoted, campaign.Approved, campaign.Scheduled, campaign.Preparing, campaign.Completed:
+	}
+	return false
+}
+
+func (a *Dispatch) state(ctx context.Context, in AdvanceInput) (CampaignState, error) {
 	d, err := a.Store.DispatchState(ctx, in.Vendor, in.Campaign)
 	return CampaignState{
 		Status: d.Status, Frozen: d.Frozen, Messages: d.FrozenCount, HaltReason: d.HaltReason, Finished: d.Finished, ScheduledAt: orZeroTime(d.ScheduledAt),
 		ExpiresAt: orZeroTime(d.ExpiresAt), HaltUntil: orZeroTime(d.HaltUntil), RestsTill: orZeroTime(d.RestsTill),
-	}, toTemporal(err)
+	}, err
 }
 
 // orZeroTime is the zero time for none, which payloads leave out.
@@ -65,12 +106,12 @@ func orZeroTime(t *time.Time) time.Time {
 	return t.UTC()
 }
 
-// Freeze prepares the campaign and turns its whole audience into messages, page by page.
-// A retry goes on behind the last committed page.
-func (a *Dispatch) Freeze(ctx context.Context, in CampaignRef) (CampaignState, error) {
-	state, err := a.Store.PrepareCampaign(ctx, in.Vendor, in.Campaign, time.Now())
+// start prepares the campaign, turns its whole audience into messages, page by page, and
+// opens the lanes, or halts it when the audience grew beyond the quotation.
+func (a *Dispatch) start(ctx context.Context, in AdvanceInput) (CampaignState, error) {
+	state, err := a.Store.PrepareCampaign(ctx, in.Vendor, in.Campaign, in.Now)
 	if err != nil {
-		return CampaignState{}, toTemporal(err)
+		return CampaignState{}, err
 	}
 	for done := state != campaign.Preparing; !done; {
 		var frozen int
@@ -80,9 +121,37 @@ func (a *Dispatch) Freeze(ctx context.Context, in CampaignRef) (CampaignState, e
 		activity.RecordHeartbeat(ctx, frozen)
 	}
 	if err != nil && !isConflict(err) { // cancelled in the middle: the state says so
-		return CampaignState{}, toTemporal(err)
+		return CampaignState{}, err
 	}
-	return a.State(ctx, in)
+	s, err := a.state(ctx, in)
+	if err != nil || s.Status != campaign.Preparing {
+		return s, err
+	}
+	if _, err := a.Store.LaunchCampaign(ctx, in.Vendor, in.Campaign); err != nil {
+		return s, err
+	}
+	return a.state(ctx, in)
+}
+
+// end does what the campaign's end or its clock asks for, and closes the books if nothing
+// is left to send or settle.
+func (a *Dispatch) end(ctx context.Context, in AdvanceInput, status campaign.State) (CampaignState, error) {
+	for done, pages := false, 0; !done; pages++ {
+		var err error
+		if status == campaign.Cancelled {
+			done, err = a.Store.CancelPage(ctx, in.Vendor, in.Campaign, freezePageRows)
+		} else {
+			_, done, err = a.Store.Overdue(ctx, in.Vendor, in.Campaign, in.Now, freezePageRows)
+		}
+		if err != nil {
+			return CampaignState{}, err
+		}
+		activity.RecordHeartbeat(ctx, pages)
+	}
+	if _, err := a.Store.FinishCampaign(ctx, in.Vendor, in.Campaign); err != nil {
+		return CampaignState{}, err
+	}
+	return a.state(ctx, in)
 }
 
 // zones tells the time zones of a sealed number. It is asked only for campaigns with quiet
@@ -99,45 +168,6 @@ func (a *Dispatch) zones(ctx context.Context, v vendor.ID) store.ZonesOf {
 		}
 		return phone.TimeZones(string(number)), nil
 	}
-}
-
-// Launch opens the campaign's lanes, or halts it when the audience grew beyond the quotation.
-func (a *Dispatch) Launch(ctx context.Context, in CampaignRef) (CampaignState, error) {
-	if _, err := a.Store.LaunchCampaign(ctx, in.Vendor, in.Campaign); err != nil {
-		return CampaignState{}, toTemporal(err)
-	}
-	return a.State(ctx, in)
-}
-
-// CancelRest ends the messages of a cancelled campaign that have not left.
-func (a *Dispatch) CancelRest(ctx context.Context, in CampaignRef) error {
-	for done, pages := false, 0; !done; pages++ {
-		var err error
-		if done, err = a.Store.CancelPage(ctx, in.Vendor, in.Campaign, freezePageRows); err != nil {
-			return toTemporal(err)
-		}
-		activity.RecordHeartbeat(ctx, pages)
-	}
-	return nil
-}
-
-// Overdue does what the campaign's clock asks for: it lets a halted one go on whose time
-// has come, and ends what has not left of one that is over.
-func (a *Dispatch) Overdue(ctx context.Context, in CampaignRef) (CampaignState, error) {
-	for done, pages := false, 0; !done; pages++ {
-		var err error
-		if _, done, err = a.Store.Overdue(ctx, in.Vendor, in.Campaign, time.Now(), freezePageRows); err != nil {
-			return CampaignState{}, toTemporal(err)
-		}
-		activity.RecordHeartbeat(ctx, pages)
-	}
-	return a.State(ctx, in)
-}
-
-// Finish closes the books if nothing is left to send or settle; it tells whether it did.
-func (a *Dispatch) Finish(ctx context.Context, in CampaignRef) (bool, error) {
-	done, err := a.Store.FinishCampaign(ctx, in.Vendor, in.Campaign)
-	return done, toTemporal(err)
 }
 
 // SettleInput names whose settlements are due.

@@ -193,10 +193,7 @@ func (b *outcomeBench) run(t *testing.T, people int) {
 	require.NoError(t, err)
 	b.exec(t, `UPDATE ledger_accounts SET balance_micros = 0 WHERE kind = 'WALLET'`)
 	b.exec(t, `INSERT INTO ledger_accounts (vendor_id, id, kind, campaign_id, currency, balance_micros) VALUES ($1, $2, 'HOLD', $3, 'USD', $4)`, b.v, id.New[string](), b.campaign, people*benchPrice)
-	ref := activities.CampaignRef{Vendor: b.v, Campaign: b.campaign}
-	_, err = b.env.ExecuteActivity(b.dispatch.Freeze, ref)
-	require.NoError(t, err)
-	_, err = b.env.ExecuteActivity(b.dispatch.Launch, ref)
+	_, err = b.env.ExecuteActivity(b.dispatch.Advance, activities.AdvanceInput{Vendor: b.v, Campaign: b.campaign})
 	require.NoError(t, err)
 	require.Equal(t, campaign.Running, b.state(t).State)
 }

@@ -19,23 +19,15 @@ func running(t *testing.T, change func(now time.Time, s *activities.CampaignStat
 	d := newDispatching(t)
 	state := at(campaign.Running)
 	change(d.Now(), &state)
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(state, nil).Twice()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(false, nil).Once()
+	d.says(state)
 	return d
-}
-
-// over lets the campaign's books close at the next look.
-func (d dispatching) over() {
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(true, nil).Once()
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(at(campaign.Completed), nil).Once()
 }
 
 func TestCampaignDispatch_EndsWhatHasNotLeftAtItsEnd(t *testing.T) {
 	t.Parallel()
 	d := running(t, func(now time.Time, s *activities.CampaignState) { s.ExpiresAt = now.Add(72 * time.Hour) })
 	began := d.Now()
-	d.OnActivity(d.acts.Overdue, mock.Anything, mock.Anything).Return(at(campaign.Running), nil).Once()
-	d.over()
+	d.says(at(campaign.Completed))
 	require.Equal(t, campaign.Completed, d.run(t).Status)
 	require.Equal(t, 72*time.Hour, d.Now().Sub(began).Round(time.Minute))
 }
@@ -50,10 +42,7 @@ func TestCampaignDispatch_LooksAgainAfterItsEnd(t *testing.T) {
 	})
 	past := at(campaign.Halted)
 	past.ExpiresAt = end
-	d.OnActivity(d.acts.Overdue, mock.Anything, mock.Anything).Return(past, nil).Twice()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(false, nil).Once()
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(past, nil).Once()
-	d.over()
+	d.says(past, at(campaign.Completed))
 	d.run(t)
 	require.Equal(t, 5*time.Minute, d.Now().Sub(end).Round(time.Minute))
 }
@@ -64,8 +53,7 @@ func TestCampaignDispatch_AHaltEndsByTheClock(t *testing.T) {
 		s.Status, s.HaltReason, s.HaltUntil, s.ExpiresAt = campaign.Halted, "META_TEMPLATE_PAUSED", now.Add(3*time.Hour), now.Add(72*time.Hour)
 	})
 	began := d.Now()
-	d.OnActivity(d.acts.Overdue, mock.Anything, mock.Anything).Return(at(campaign.Running), nil).Once()
-	d.over()
+	d.says(at(campaign.Completed))
 	d.run(t)
 	require.Equal(t, 3*time.Hour, d.Now().Sub(began).Round(time.Minute))
 }
@@ -79,8 +67,7 @@ func TestCampaignDispatch_SaysThatItsMessagesWait(t *testing.T) {
 		reason, _ := attrs.GetKeyword(workflows.WaitReasonKey)
 		told = append(told, reason)
 	})
-	d.OnActivity(d.acts.Overdue, mock.Anything, mock.Anything).Return(at(campaign.Running), nil).Once()
-	d.over()
+	d.says(at(campaign.Completed))
 	d.run(t)
-	require.Equal(t, []string{workflows.WaitRetryLater, "", ""}, told)
+	require.Equal(t, []string{workflows.WaitRetryLater, ""}, told)
 }

@@ -25,37 +25,35 @@ type CampaignDispatchResult struct {
 	Messages int            `json:"messages"`
 }
 
-// CampaignDispatch is one campaign's life after approval: wait for its time, freeze the
-// audience, open the lanes, wait for the end, close the books. It sends nothing itself:
-// the relay claims the frozen messages. Doorbells make it re-read the campaign's row,
-// which is the whole state: a run that was rung often continues as a new one, and one
-// that finds the approval taken back is over.
+// CampaignDispatch is one campaign's life after approval. It sends nothing itself: the
+// relay claims the frozen messages. It has what is due done, then waits for a doorbell or
+// the campaign's clock, until the books are closed. The campaign's row is the whole state:
+// a run that was rung often continues as a new one, and one that finds the approval taken
+// back is over.
 func CampaignDispatch(ctx workflow.Context, in CampaignDispatchInput) (CampaignDispatchResult, error) {
 	c := campaignRun{
-		ref:  activities.CampaignRef{Vendor: in.Vendor, Campaign: in.Campaign},
+		in:   in,
 		bell: workflow.GetSignalChannelWithOptions(ctx, SignalChanged, workflow.SignalChannelOptions{Description: "Read the campaign's row again"}),
 	}
 	ctx = workflow.WithActivityOptions(ctx, dispatchOptions())
-	err := c.read(ctx)
-	for over := false; err == nil && !over; {
-		if err = c.untilStarted(ctx); err != nil {
-			break
+	for {
+		if err := c.advance(ctx); err != nil {
+			return CampaignDispatchResult{}, err
 		}
-		if over, err = c.isOver(ctx); err != nil || over {
-			break
+		if c.isOver() {
+			return CampaignDispatchResult{Status: c.state.Status, Messages: c.state.Messages}, nil
 		}
-		err = c.untilRung(ctx)
+		c.untilRung(ctx)
+		if err := c.orAgain(ctx); err != nil {
+			return CampaignDispatchResult{}, err
+		}
 	}
-	if err != nil {
-		return CampaignDispatchResult{}, err
-	}
-	return CampaignDispatchResult{Status: c.state.Status, Messages: c.state.Messages}, nil
 }
 
 // campaignRun is the workflow's state: what the row said when it was last read.
 type campaignRun struct {
 	acts  *activities.Dispatch // nil: only its method names are used
-	ref   activities.CampaignRef
+	in    CampaignDispatchInput
 	bell  workflow.ReceiveChannel
 	state activities.CampaignState
 }
@@ -66,24 +64,15 @@ func dispatchOptions() workflow.ActivityOptions {
 		StartToCloseTimeout: 30 * time.Minute, // a million recipients take minutes to freeze
 		HeartbeatTimeout:    30 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
+		Summary:             "do what is due",
 	}
 }
 
-// summed gives the next activity its line in Temporal Web UI.
-func summed(ctx workflow.Context, summary string) workflow.Context {
-	opts := workflow.GetActivityOptions(ctx)
-	opts.Summary = summary
-	return workflow.WithActivityOptions(ctx, opts)
-}
-
-func (c *campaignRun) read(ctx workflow.Context) error {
-	return c.step(ctx, "read the campaign", c.acts.State)
-}
-
-// step runs an activity that answers with the campaign's state, and shows it.
-func (c *campaignRun) step(ctx workflow.Context, summary string, act any) error {
+// advance has done what is due, and shows where the campaign stands then.
+func (c *campaignRun) advance(ctx workflow.Context) error {
 	var next activities.CampaignState
-	if err := workflow.ExecuteActivity(summed(ctx, summary), act, c.ref).Get(ctx, &next); err != nil {
+	in := activities.AdvanceInput{Vendor: c.in.Vendor, Campaign: c.in.Campaign, Now: workflow.Now(ctx)}
+	if err := workflow.ExecuteActivity(ctx, c.acts.Advance, in).Get(ctx, &next); err != nil {
 		return err
 	}
 	changed := next.Status != c.state.Status || next.HaltReason != c.state.HaltReason || !next.RestsTill.Equal(c.state.RestsTill)
@@ -122,112 +111,59 @@ func (c *campaignRun) waitReason(ctx workflow.Context) string {
 	return ""
 }
 
-// untilStarted brings an approved campaign to where its messages can be claimed, or to
-// where a person must look at it.
-func (c *campaignRun) untilStarted(ctx workflow.Context) error {
-	if err := c.untilScheduled(ctx); err != nil {
-		return err
-	}
-	if c.state.Status == campaign.Approved || c.state.Status == campaign.Scheduled || c.state.Status == campaign.Preparing {
-		if err := c.step(ctx, "freeze the audience", c.acts.Freeze); err != nil {
-			return err
-		}
-	}
-	if c.state.Status == campaign.Preparing {
-		return c.step(ctx, "open the lanes", c.acts.Launch)
-	}
-	return nil
-}
-
-// untilScheduled waits for the campaign's time, or for a change that makes it moot.
-func (c *campaignRun) untilScheduled(ctx workflow.Context) error {
-	for c.state.Status == campaign.Approved || c.state.Status == campaign.Scheduled {
-		wait := c.state.ScheduledAt.Sub(workflow.Now(ctx))
-		if c.state.ScheduledAt.IsZero() || wait <= 0 {
-			return nil
-		}
-		rung, _ := c.bell.ReceiveWithTimeout(ctx, wait, nil)
-		if !rung {
-			return nil
-		}
-		if err := c.orAgain(ctx); err != nil {
-			return err
-		}
-		if err := c.read(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// isOver closes the campaign's books if nothing is left of it, and tells whether it is over.
-func (c *campaignRun) isOver(ctx workflow.Context) (bool, error) {
+// isOver tells whether nothing is left to do. An approval may have been taken back: a
+// doorbell that has rung since may mean a new one.
+func (c *campaignRun) isOver() bool {
 	switch c.state.Status {
 	case campaign.Draft, campaign.Quoted:
-		// The approval was taken back. A doorbell that has rung since may mean a new one.
-		return !c.bell.ReceiveAsync(nil), nil
-	case campaign.Cancelled:
-		if err := workflow.ExecuteActivity(summed(ctx, "end what has not left"), c.acts.CancelRest, c.ref).Get(ctx, nil); err != nil {
-			return false, err
-		}
-	default:
+		return !c.bell.ReceiveAsync(nil)
+	case campaign.Completed:
+		return true
+	case campaign.Approved, campaign.Scheduled, campaign.Preparing, campaign.Running, campaign.Paused, campaign.Halted, campaign.Cancelled:
 	}
-	var finished bool
-	if err := workflow.ExecuteActivity(summed(ctx, "close the books if nothing is left"), c.acts.Finish, c.ref).Get(ctx, &finished); err != nil {
-		return false, err
-	}
-	err := c.read(ctx)
-	return finished || c.state.Finished || c.state.Status == campaign.Completed, err
+	return c.state.Finished
 }
 
-// untilRung waits for a doorbell or the campaign's clock, and reads the row again or does
-// what the clock asks for. One look serves every ring so far. A campaign whose state leaves
-// something to do at once is not waited for.
-func (c *campaignRun) untilRung(ctx workflow.Context) error {
-	due := false
+const (
+	// afterEnd is how often a campaign past its end is looked at: what was in flight then
+	// comes back within minutes.
+	afterEnd = 5 * time.Minute
+
+	// lookAgain is when a campaign is looked at that was changed while it was advanced.
+	lookAgain = time.Second
+)
+
+// untilRung waits for a doorbell or the campaign's clock. One look serves every ring so far.
+func (c *campaignRun) untilRung(ctx workflow.Context) {
+	if wait := c.wait(workflow.Now(ctx)); wait > 0 {
+		c.bell.ReceiveWithTimeout(ctx, wait, nil)
+	} else {
+		c.bell.Receive(ctx, nil)
+	}
+	c.drain()
+}
+
+// wait is how long the campaign's clock lets it rest: until its time, its end, the end of its
+// halt, its next message. 0: until the bell. A campaign without any of them waits for the
+// bell alone, as those of older releases did.
+func (c *campaignRun) wait(now time.Time) time.Duration {
 	switch c.state.Status {
-	case campaign.Draft, campaign.Quoted, campaign.Approved, campaign.Scheduled, campaign.Preparing:
+	case campaign.Draft, campaign.Quoted, campaign.Preparing:
+		return lookAgain
+	case campaign.Approved, campaign.Scheduled:
+		return max(c.state.ScheduledAt.Sub(now), lookAgain)
 	case campaign.Running, campaign.Paused, campaign.Halted, campaign.Completed, campaign.Cancelled:
-		due = c.untilBell(ctx)
-		c.drain()
 	}
-	if err := c.orAgain(ctx); err != nil {
-		return err
+	if !c.state.ExpiresAt.IsZero() && !now.Before(c.state.ExpiresAt) {
+		return afterEnd
 	}
-	if due || c.over(ctx) {
-		return c.step(ctx, "do what the clock asks for", c.acts.Overdue)
-	}
-	return c.read(ctx)
-}
-
-// afterEnd is how often a campaign past its end is looked at: what was in flight then comes
-// back within minutes.
-const afterEnd = 5 * time.Minute
-
-// untilBell waits for a doorbell, or for what the campaign's clock says: its end, the end
-// of its halt, the next message. It tells whether it was the clock. A campaign without
-// either waits for the bell alone, as those of older releases did.
-func (c *campaignRun) untilBell(ctx workflow.Context) bool {
-	now, wait := workflow.Now(ctx), time.Duration(0)
+	wait := time.Duration(0)
 	for _, at := range []time.Time{c.state.ExpiresAt, c.state.HaltUntil, c.state.RestsTill} {
 		if left := at.Sub(now); !at.IsZero() && left > 0 && (wait == 0 || left < wait) {
 			wait = left
 		}
 	}
-	if c.over(ctx) {
-		wait = afterEnd
-	}
-	if wait == 0 {
-		c.bell.Receive(ctx, nil)
-		return false
-	}
-	rung, _ := c.bell.ReceiveWithTimeout(ctx, wait, nil)
-	return !rung
-}
-
-// over tells whether the campaign's end has come.
-func (c *campaignRun) over(ctx workflow.Context) bool {
-	return !c.state.ExpiresAt.IsZero() && !workflow.Now(ctx).Before(c.state.ExpiresAt)
+	return wait
 }
 
 // drain takes every ring so far: the row is read after it.
@@ -243,5 +179,5 @@ func (c *campaignRun) orAgain(ctx workflow.Context) error {
 		return ctx.Err()
 	}
 	c.drain()
-	return workflow.NewContinueAsNewError(ctx, CampaignDispatch, CampaignDispatchInput{Vendor: c.ref.Vendor, Campaign: c.ref.Campaign})
+	return workflow.NewContinueAsNewError(ctx, CampaignDispatch, c.in)
 }

@@ -45,17 +45,22 @@ func at(s campaign.State) activities.CampaignState {
 	return activities.CampaignState{Status: s, Frozen: true, Messages: 7}
 }
 
-func TestCampaignDispatch_FreezesLaunchesAndClosesWhenDrained(t *testing.T) {
+// says lets advancing the campaign come to states, one after the other.
+func (d dispatching) says(states ...activities.CampaignState) {
+	for _, s := range states {
+		d.OnActivity(d.acts.Advance, mock.Anything, mock.Anything).Return(s, nil).Once()
+	}
+}
+
+func (d dispatching) ring(after time.Duration) {
+	d.RegisterDelayedCallback(func() { d.SignalWorkflow(workflows.SignalChanged, nil) }, after)
+}
+
+func TestCampaignDispatch_EndsWhenItsBooksAreClosed(t *testing.T) {
 	t.Parallel()
 	d := newDispatching(t)
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(at(campaign.Approved), nil).Once()
-	d.OnActivity(d.acts.Freeze, mock.Anything, mock.Anything).Return(at(campaign.Preparing), nil).Once()
-	d.OnActivity(d.acts.Launch, mock.Anything, mock.Anything).Return(at(campaign.Running), nil).Once()
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(at(campaign.Running), nil).Twice()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(false, nil).Once()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(true, nil).Once()
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(at(campaign.Completed), nil).Once()
-	d.RegisterDelayedCallback(func() { d.SignalWorkflow(workflows.SignalChanged, nil) }, time.Hour)
+	d.says(at(campaign.Running), at(campaign.Completed))
+	d.ring(time.Hour)
 	require.Equal(t, workflows.CampaignDispatchResult{Status: campaign.Completed, Messages: 7}, d.run(t))
 }
 
@@ -65,25 +70,36 @@ func TestCampaignDispatch_WaitsForItsTime(t *testing.T) {
 	began := d.Now()
 	waiting := at(campaign.Approved)
 	waiting.ScheduledAt = began.Add(26 * time.Hour)
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(waiting, nil).Once()
-	d.OnActivity(d.acts.Freeze, mock.Anything, mock.Anything).Return(at(campaign.Preparing), nil).Once()
-	d.OnActivity(d.acts.Launch, mock.Anything, mock.Anything).Return(at(campaign.Running), nil).Once()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(true, nil).Once()
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(at(campaign.Completed), nil).Once()
+	d.says(waiting)
+	var told time.Time
+	d.OnActivity(d.acts.Advance, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.AdvanceInput) (activities.CampaignState, error) {
+		told = in.Now
+		return at(campaign.Completed), nil
+	}).Once()
 	d.run(t)
-	require.GreaterOrEqual(t, d.Now().Sub(began), 26*time.Hour)
+	require.Equal(t, 26*time.Hour, d.Now().Sub(began).Round(time.Minute))
+	require.False(t, told.Before(waiting.ScheduledAt), "the activity goes by the workflow's clock")
 }
 
 func TestCampaignDispatch_CancelledWhileItWaits(t *testing.T) {
 	t.Parallel()
 	d := newDispatching(t)
-	waiting := at(campaign.Approved)
+	waiting, cancelled := at(campaign.Approved), at(campaign.Cancelled)
 	waiting.ScheduledAt = d.Now().Add(26 * time.Hour)
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(waiting, nil).Once()
-	d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(at(campaign.Cancelled), nil)
-	d.OnActivity(d.acts.CancelRest, mock.Anything, mock.Anything).Return(nil).Once()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(true, nil).Once()
-	d.RegisterDelayedCallback(func() { d.SignalWorkflow(workflows.SignalChanged, nil) }, time.Hour)
+	cancelled.Finished = true
+	d.says(waiting, cancelled)
+	d.ring(time.Hour)
+	require.Equal(t, campaign.Cancelled, d.run(t).Status)
+}
+
+func TestCampaignDispatch_ACancelledOneWaitsForWhatIsOnTheWire(t *testing.T) {
+	t.Parallel()
+	d := newDispatching(t)
+	over := at(campaign.Cancelled)
+	over.Finished = true
+	d.says(at(campaign.Running), at(campaign.Cancelled), over)
+	d.ring(time.Hour)
+	d.ring(2 * time.Hour)
 	require.Equal(t, campaign.Cancelled, d.run(t).Status)
 }
 

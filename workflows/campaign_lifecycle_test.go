@@ -9,21 +9,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/kloyst/kloyst-core/activities"
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/workflows"
 )
-
-// says lets the campaign's row say states, one a look.
-func (d dispatching) says(states ...activities.CampaignState) {
-	for _, s := range states {
-		d.OnActivity(d.acts.State, mock.Anything, mock.Anything).Return(s, nil).Once()
-	}
-}
-
-func (d dispatching) ring(after time.Duration) {
-	d.RegisterDelayedCallback(func() { d.SignalWorkflow(workflows.SignalChanged, nil) }, after)
-}
 
 func TestCampaignDispatch_ARescheduledOneWaitsForItsNewTime(t *testing.T) {
 	t.Parallel()
@@ -31,11 +19,7 @@ func TestCampaignDispatch_ARescheduledOneWaitsForItsNewTime(t *testing.T) {
 	began := d.Now()
 	first, moved := at(campaign.Scheduled), at(campaign.Scheduled)
 	first.ScheduledAt, moved.ScheduledAt = began.Add(2*time.Hour), began.Add(30*time.Hour)
-	d.says(first, moved)
-	d.OnActivity(d.acts.Freeze, mock.Anything, mock.Anything).Return(at(campaign.Preparing), nil).Once()
-	d.OnActivity(d.acts.Launch, mock.Anything, mock.Anything).Return(at(campaign.Running), nil).Once()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(true, nil).Once()
-	d.says(at(campaign.Completed))
+	d.says(first, moved, at(campaign.Running), at(campaign.Completed))
 	waits := map[string]string{}
 	d.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(args mock.Arguments) {
 		attrs, is := args.Get(0).(temporal.SearchAttributes)
@@ -45,9 +29,10 @@ func TestCampaignDispatch_ARescheduledOneWaitsForItsNewTime(t *testing.T) {
 		waits[status] = reason
 	}).Return(nil)
 	d.ring(time.Hour)
+	d.ring(31 * time.Hour)
 	d.run(t)
 	require.GreaterOrEqual(t, d.Now().Sub(began), 30*time.Hour)
-	require.Equal(t, map[string]string{"SCHEDULED": "SCHEDULE", "PREPARING": "", "RUNNING": "", "COMPLETED": ""}, waits)
+	require.Equal(t, map[string]string{"SCHEDULED": "SCHEDULE", "RUNNING": "", "COMPLETED": ""}, waits)
 }
 
 func TestCampaignDispatch_EndsWhenItsApprovalIsTakenBack(t *testing.T) {
@@ -65,16 +50,11 @@ func TestCampaignDispatch_ADoorbellWhileItEndsIsHeard(t *testing.T) {
 	d := newDispatching(t)
 	waiting := at(campaign.Scheduled)
 	waiting.ScheduledAt = d.Now().Add(26 * time.Hour)
-	again := at(campaign.Approved)
-	d.says(waiting, at(campaign.Draft), again)
-	d.OnActivity(d.acts.Freeze, mock.Anything, mock.Anything).Return(at(campaign.Preparing), nil).Once()
-	d.OnActivity(d.acts.Launch, mock.Anything, mock.Anything).Return(at(campaign.Running), nil).Once()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(true, nil).Once()
+	d.says(waiting)
+	d.OnActivity(d.acts.Advance, mock.Anything, mock.Anything).After(time.Minute).Return(at(campaign.Draft), nil).Once()
 	d.says(at(campaign.Completed))
-	d.RegisterDelayedCallback(func() { // taken back and approved again before it looked
-		d.SignalWorkflow(workflows.SignalChanged, nil)
-		d.SignalWorkflow(workflows.SignalChanged, nil)
-	}, time.Hour)
+	d.ring(time.Hour)
+	d.ring(time.Hour + 30*time.Second) // approved again while it looks
 	require.Equal(t, campaign.Completed, d.run(t).Status)
 }
 
@@ -83,16 +63,7 @@ func TestCampaignDispatch_AMissedStartWaitsForAPerson(t *testing.T) {
 	d := newDispatching(t)
 	missed := at(campaign.Halted)
 	missed.HaltReason = campaign.HaltStartMissed
-	late := at(campaign.Approved)
-	late.ScheduledAt = d.Now().Add(-5 * time.Hour)
-	d.says(late)
-	d.OnActivity(d.acts.Freeze, mock.Anything, mock.Anything).Return(missed, nil).Once()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(false, nil).Once()
-	d.says(missed, late) // a person resumes it
-	d.OnActivity(d.acts.Freeze, mock.Anything, mock.Anything).Return(at(campaign.Preparing), nil).Once()
-	d.OnActivity(d.acts.Launch, mock.Anything, mock.Anything).Return(at(campaign.Running), nil).Once()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(true, nil).Once()
-	d.says(at(campaign.Completed))
+	d.says(missed, at(campaign.Completed)) // a person resumes it
 	d.ring(time.Hour)
 	require.Equal(t, campaign.Completed, d.run(t).Status)
 }
@@ -104,10 +75,6 @@ func TestCampaignDispatch_ALongHistoryContinuesAsNew(t *testing.T) {
 		state := at(s)
 		state.ScheduledAt = d.Now().Add(100 * time.Hour)
 		d.says(state)
-		if s == campaign.Running {
-			d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(false, nil).Once()
-			d.says(state)
-		}
 		d.RegisterDelayedCallback(func() {
 			d.SetContinueAsNewSuggested(true)
 			d.SignalWorkflow(workflows.SignalChanged, nil)
@@ -125,9 +92,6 @@ func TestCampaignDispatch_OfACampaignThatIsOverEnds(t *testing.T) {
 	d := newDispatching(t)
 	over := at(campaign.Cancelled)
 	over.Finished = true
-	d.says(over)
-	d.OnActivity(d.acts.CancelRest, mock.Anything, mock.Anything).Return(nil).Once()
-	d.OnActivity(d.acts.Finish, mock.Anything, mock.Anything).Return(false, nil).Once()
 	d.says(over)
 	require.Equal(t, campaign.Cancelled, d.run(t).Status)
 }
