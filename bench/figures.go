@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // dispatchLine is a scenario's figures. Times run from the first claim to the last recorded sent,
@@ -22,8 +24,9 @@ type dispatchLine struct {
 
 	PerSecond  float64  `json:"msg_per_s"`
 	Wall       float64  `json:"wall_s"`
-	SteadyRate float64  `json:"steady_msg_per_s"` // from a tenth of the messages to nine tenths
-	Closed     float64  `json:"closed_s"`         // from the start until every campaign's books are closed
+	SteadyRate float64  `json:"steady_msg_per_s"`    // from a tenth of the messages to nine tenths
+	Closed     float64  `json:"closed_s"`            // from the start until every campaign's books are closed
+	Timeline   []int    `json:"sent_by_half_second"` // from the first claim on
 	Statuses   *float64 `json:"statuses_s,omitempty"`
 	SmallP50   *float64 `json:"small_p50_s,omitempty"`
 	SmallP95   *float64 `json:"small_p95_s,omitempty"`
@@ -141,8 +144,8 @@ func (r *run) timings(ctx context.Context) error {
 	if middle := nine.Sub(tenth).Seconds(); middle > 0 {
 		l.SteadyRate = round(0.8*float64(l.Messages)/middle, 1)
 	}
-	if r.scenario.Late == 0 {
-		return nil
+	if err := r.timeline(ctx); err != nil || r.scenario.Late == 0 {
+		return err
 	}
 	var late []string
 	for _, p := range r.parties {
@@ -165,6 +168,24 @@ func (r *run) timings(ctx context.Context) error {
 	slices.Sort(took)
 	l.SmallP50, l.SmallP95 = new(quantile(took, 0.5)), new(quantile(took, 0.95))
 	return rows.Err()
+}
+
+// timeline shows how a run begins and ends: what is sent in each half second.
+func (r *run) timeline(ctx context.Context) error {
+	rows, err := r.db.Query(ctx, `SELECT floor(2 * extract(epoch FROM sent_at - $1))::int, count(*)::int
+		FROM message_attempts WHERE sent_at IS NOT NULL GROUP BY 1 ORDER BY 1`, r.claimed)
+	if err != nil {
+		return err
+	}
+	var half, n int
+	_, err = pgx.ForEachRow(rows, []any{&half, &n}, func() error {
+		for len(r.line.Timeline) <= max(half, 0) {
+			r.line.Timeline = append(r.line.Timeline, 0)
+		}
+		r.line.Timeline[max(half, 0)] += n
+		return nil
+	})
+	return err
 }
 
 // quantile is the smallest value that the share q of sorted does not exceed.

@@ -4,17 +4,21 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kloyst/kloyst-core/internal/config"
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/devstack"
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/id"
+	"github.com/kloyst/kloyst-core/internal/ratelimit"
 	"github.com/kloyst/kloyst-core/store"
 )
 
@@ -71,6 +75,9 @@ func (w *world) load(ctx context.Context, s scenario) ([]*party, error) {
 		if _, err := w.db.Exec(ctx, sql); err != nil {
 			return nil, err
 		}
+	}
+	if err := w.acquaint(ctx, parties); err != nil {
+		return nil, fmt.Errorf("pace: %w", err)
 	}
 	return parties, w.settle(ctx)
 }
@@ -298,4 +305,26 @@ func (w *world) freeze(ctx context.Context, parties []*party) error {
 		})
 	}
 	return g.Wait()
+}
+
+// acquaint lets the pace know the numbers, as those of vendors who have sent before: one
+// that it never heard of, or not for a month, waits a second once.
+func (w *world) acquaint(ctx context.Context, parties []*party) error {
+	cfg, err := config.Load(w.State().Env(devstack.Worker), os.ReadFile)
+	if err != nil {
+		return err
+	}
+	options, err := redis.ParseURL(string(cfg.RedisURL))
+	if err != nil {
+		return err
+	}
+	cache := redis.NewClient(options)
+	defer cache.Close() // nothing is left to flush
+	pace := ratelimit.New(cache, "")
+	for _, p := range parties {
+		if _, err := pace.Take(ctx, ratelimit.Ask{Number: p.number, Rate: p.rate}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
