@@ -319,6 +319,10 @@ func TestSendClaim_EveryClassOfRefusal(t *testing.T) {
 		131026: {status: "FAILED", attempts: 1, code: 131026},
 		131050: {status: "FAILED", attempts: 1, code: 131050, stopped: true},
 		135000: {status: "FAILED", attempts: 1, code: 135000},
+		// What one person's data can be the reason of stops nobody else.
+		132018: {status: "FAILED", attempts: 1, code: 132018},
+		131008: {status: "FAILED", attempts: 1, code: 131008},
+		131009: {status: "FAILED", attempts: 1, code: 131009},
 		132015: {status: "QUEUED", halt: "META_TEMPLATE_PAUSED", wakes: "TEMPLATE"},
 		132016: {status: "QUEUED", halt: "META_TEMPLATE_DISABLED", wakes: "TEMPLATE"},
 		132000: {status: "QUEUED", halt: "META_TEMPLATE_PARAM_COUNT"},

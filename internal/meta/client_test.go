@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kloyst/kloyst-core/internal/domain/failure"
 	"github.com/kloyst/kloyst-core/internal/domain/template"
 	"github.com/kloyst/kloyst-core/internal/errs"
 	"github.com/kloyst/kloyst-core/internal/meta"
@@ -193,4 +194,40 @@ func TestCodes_AreWhole(t *testing.T) {
 	require.Equal(t, meta.Token, c.Class)
 	_, known := meta.Lookup(424242, 0)
 	require.False(t, known)
+}
+
+// Graph means an authorisation error by 0; a failure that names no code means nothing by it,
+// and must not halt an account.
+func TestErrors_WithoutACodeSayNothingOfTheToken(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, meta.Request, meta.WebhookError(0, "", "").Class)
+	require.Equal(t, failure.OwnMessage, failure.Judge(failure.Case{Refusal: meta.WebhookError(0, "", "").Refusal(), Accepted: true, Attempt: 1}).Halt)
+	for body, want := range map[string]meta.Class{
+		`{"error":{"message":"no"}}`: meta.Request, `{"error":{"message":"no","code":0}}`: meta.Token,
+	} {
+		c := client(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, body)
+		}, 0)
+		_, err := c.Send(t.Context(), token, "42", meta.SendRequest{To: "+911"})
+		refusal, ok := errors.AsType[*meta.Error](err)
+		require.True(t, ok)
+		require.Equal(t, want, refusal.Class, body)
+	}
+}
+
+// Postgres keeps no U+0000: what Meta says must not cost the transaction it is written in.
+func TestErrors_CarryNoZeroCharacter(t *testing.T) {
+	t.Parallel()
+	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":{"type":"a\u0000b","code":131026,"error_data":{"details":"c\u0000d"}}}`)
+	}, 0)
+	_, err := c.Send(t.Context(), token, "42", meta.SendRequest{To: "+911"})
+	refusal, ok := errors.AsType[*meta.Error](err)
+	require.True(t, ok)
+	require.Equal(t, "ab/cd", refusal.Title+"/"+refusal.Details)
+	var id meta.Text
+	require.NoError(t, json.Unmarshal([]byte(`"w\u0000amid"`), &id))
+	require.Equal(t, meta.Text("wamid"), id)
 }

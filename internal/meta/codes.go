@@ -50,6 +50,7 @@ const (
 	templateRemedy   = "The template and what is sent for it do not fit. Sync the templates, check the parameter mapping, and start again."
 	mediaRemedy      = "A file of the message cannot be used. Check its address, type and size."
 	numberRemedy     = "The sender number is not ready. Register it again in WhatsApp Manager, then resume."
+	valueRemedy      = "Meta does not take the message as it is for this person. Look at what this contact's data make of the template's variables."
 	flowRemedy       = "The flow in the template cannot be opened. Check it in WhatsApp Manager."
 	laterRemedy      = "Meta asks to wait; it is tried again by itself."
 )
@@ -116,7 +117,9 @@ var table = map[int]Code{ //nolint:gochecknoglobals // a constant in all but kin
 	132012: {Class: Campaign, Name: "TEMPLATE_PARAM_FORMAT", Remedy: templateRemedy},
 	132015: {Class: Hold, Name: "TEMPLATE_PAUSED", Remedy: "Meta has paused the template for low quality, for 3 hours the first time and 6 the second. The campaign goes on when it is released."},
 	132016: {Class: Campaign, Name: "TEMPLATE_DISABLED", Scope: failure.OwnTemplate, Remedy: "Meta has disabled the template for good. Make another one."},
-	132018: {Class: Campaign, Name: "TEMPLATE_INVALID", Remedy: templateRemedy},
+	// One person's value can be the reason of 132018, 131008 and 131009. When it is the
+	// template's, everybody fails, and the circuit breaker halts the campaign.
+	132018: {Class: Request, Name: "TEMPLATE_INVALID", Remedy: valueRemedy},
 	132068: {Class: Campaign, Name: "FLOW_BLOCKED", Remedy: flowRemedy},
 	132069: {Class: Later, Name: "FLOW_THROTTLED", Remedy: flowRemedy, Wait: time.Hour},
 	134100: {Class: Campaign, Name: "MM_ONLY_MARKETING", Remedy: templateRemedy},
@@ -140,8 +143,8 @@ var table = map[int]Code{ //nolint:gochecknoglobals // a constant in all but kin
 	// Our request.
 	100:    {Class: Request, Name: "INVALID_PARAMETER", Remedy: "Meta did not understand the request. Tell support."},
 	803:    {Class: Request, Name: "NOT_FOUND", Remedy: "Meta does not know this object."},
-	131008: {Class: Campaign, Name: "PARAMETER_MISSING", Remedy: templateRemedy},
-	131009: {Class: Campaign, Name: "PARAMETER_INVALID", Remedy: templateRemedy},
+	131008: {Class: Request, Name: "PARAMETER_MISSING", Remedy: valueRemedy},
+	131009: {Class: Request, Name: "PARAMETER_INVALID", Remedy: valueRemedy},
 	131051: {Class: Request, Name: "MESSAGE_TYPE", Remedy: "This type of message is not supported."},
 	131052: {Class: Request, Name: "MEDIA_DOWNLOAD", Remedy: "A file that was sent to you could not be fetched."},
 	131060: {Class: Request, Name: "MESSAGE_UNAVAILABLE", Remedy: "The message is not available here."},

@@ -92,14 +92,14 @@ var (
 
 type envelope struct {
 	Error *struct {
-		Message   string  `json:"message"`
-		Type      string  `json:"type"`
-		Code      flexInt `json:"code"`
-		Subcode   flexInt `json:"error_subcode"`
-		Transient bool    `json:"is_transient"`
-		TraceID   string  `json:"fbtrace_id"`
-		UserTitle string  `json:"error_user_title"`
-		UserMsg   string  `json:"error_user_msg"`
+		Message   string   `json:"message"`
+		Type      string   `json:"type"`
+		Code      *flexInt `json:"code"`
+		Subcode   flexInt  `json:"error_subcode"`
+		Transient bool     `json:"is_transient"`
+		TraceID   string   `json:"fbtrace_id"`
+		UserTitle string   `json:"error_user_title"`
+		UserMsg   string   `json:"error_user_msg"`
 		Data      struct {
 			Details string `json:"details"`
 		} `json:"error_data"`
@@ -113,11 +113,15 @@ func parseError(resp *http.Response, text []byte) *Error {
 		return nil //nolint:nilerr // text that is no envelope is no refusal of Meta's: the caller says what it is
 	}
 	e := &Error{
-		Code: int(env.Error.Code), Subcode: int(env.Error.Subcode), HTTPStatus: resp.StatusCode,
-		Title: or(env.Error.UserTitle, env.Error.Type), Details: or(env.Error.Data.Details, or(env.Error.UserMsg, env.Error.Message)),
+		Subcode: int(env.Error.Subcode), HTTPStatus: resp.StatusCode,
+		Title: Plain(or(env.Error.UserTitle, env.Error.Type)), Details: Plain(or(env.Error.Data.Details, or(env.Error.UserMsg, env.Error.Message))),
 		Transient: env.Error.Transient, TraceID: env.Error.TraceID,
 	}
-	e.classify()
+	named := env.Error.Code != nil
+	if named {
+		e.Code = int(*env.Error.Code)
+	}
+	e.classify(named)
 	e.RetryAfter = max(e.RetryAfter, retryAfter(resp))
 	return e
 }
@@ -143,19 +147,21 @@ func retryAfter(resp *http.Response) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// WebhookError classifies an error of a status webhook.
+// WebhookError classifies an error of a status webhook. Code 0 stands for none: a failure
+// that names no reason says nothing of the access token, whatever Graph means by 0.
 func WebhookError(code int, title, details string) *Error {
-	e := &Error{Code: code, Title: title, Details: details}
-	e.classify()
+	e := &Error{Code: code, Title: Plain(title), Details: Plain(details)}
+	e.classify(code != 0)
 	return e
 }
 
-// classify fills in what the table knows. A code it does not know is judged by its
-// number's block, then as Meta asks: transient or 5xx is tried again, the rest is ours.
-func (e *Error) classify() {
+// classify fills in what the table knows of a code that Meta named. One it does not know is
+// judged by its number's block, then as Meta asks: transient or 5xx is tried again, the rest
+// is ours.
+func (e *Error) classify(named bool) {
 	c, known := Lookup(e.Code, e.Subcode)
 	switch {
-	case known:
+	case named && known:
 	case e.Transient || e.HTTPStatus >= http.StatusInternalServerError:
 		c = Code{Class: Retry, Name: "UNKNOWN_TRANSIENT", Remedy: "Meta had a problem; it is tried again by itself."}
 	default:

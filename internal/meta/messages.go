@@ -114,7 +114,7 @@ func (c *Client) Send(token, phoneNumberID string, m Body) (SendResult, error) {
 	if len(out.Messages) == 0 || out.Messages[0].ID == "" {
 		return SendResult{}, ErrUnknownOutcome.Detail("Meta accepted a message without naming it")
 	}
-	r := SendResult{Wamid: out.Messages[0].ID, Status: out.Messages[0].Status}
+	r := SendResult{Wamid: Plain(out.Messages[0].ID), Status: out.Messages[0].Status}
 	if len(out.Contacts) > 0 {
 		r.WaID = out.Contacts[0].WaID
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -209,12 +210,16 @@ func (t *Text) UnmarshalJSON(text []byte) error {
 		if err := json.Unmarshal(text, &s); err != nil {
 			return err
 		}
-		*t = Text(s)
+		*t = Text(Plain(s))
 		return nil
 	}
 	*t = Text(text)
 	return nil
 }
+
+// Plain is s without the character U+0000, which JSON can carry and Postgres cannot keep:
+// one such text would cost all that is written in its transaction.
+func Plain(s string) string { return strings.ReplaceAll(s, "\x00", "") }
 
 // Unix is a time in Unix seconds, as text or as a number.
 type Unix struct{ time.Time }
