@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kloyst/kloyst-core/internal/crypt"
+	"github.com/kloyst/kloyst-core/internal/errs"
 	"github.com/kloyst/kloyst-core/internal/id"
 	"github.com/kloyst/kloyst-core/store"
 )
@@ -107,6 +108,14 @@ func (in *Intake) commit(ctx context.Context, batch []*taking) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	err := in.keep(ctx, batch)
+	if err != nil && len(batch) > 1 && errs.KindOf(err) != errs.Unavailable && ctx.Err() == nil {
+		// One of them cannot be kept, and Meta repeats it for days: it must not cost the
+		// others it comes with. Halves find it in a few commits.
+		half := len(batch) / 2
+		in.commit(ctx, batch[:half])
+		in.commit(ctx, batch[half:])
+		return
+	}
 	if err != nil {
 		in.log.ErrorContext(ctx, "callbacks not kept", "requests", len(batch), "error", err)
 	}

@@ -163,8 +163,13 @@ func read(body []byte) (told, error) {
 	return out, nil
 }
 
+// clockSkew is how far ahead of ours Meta's clock is believed. Beyond, a time is no time:
+// it may be one that no column holds.
+const clockSkew = 24 * time.Hour
+
 func statusUpdate(phoneNumberID string, s meta.Status) (store.StatusUpdate, bool) {
 	u := store.StatusUpdate{PhoneNumberID: phoneNumberID, Wamid: string(s.ID), At: s.Timestamp.Time}
+	now := time.Now()
 	switch s.Status {
 	case "sent":
 		u.Status = message.Sent
@@ -177,12 +182,12 @@ func statusUpdate(phoneNumberID string, s meta.Status) (store.StatusUpdate, bool
 	default:
 		return u, false
 	}
-	if u.At.IsZero() {
-		u.At = time.Now()
+	if u.At.IsZero() || u.At.After(now.Add(clockSkew)) {
+		u.At = now
 	}
 	u.Ref, _ = message.ParseRef(s.Opaque) // zero: found by its wamid
 	if s.Pricing != nil {
-		u.Category, u.PricingType = s.Pricing.Category, s.Pricing.Type
+		u.Category, u.PricingType = meta.Plain(s.Pricing.Category), meta.Plain(s.Pricing.Type)
 	}
 	if len(s.Errors) > 0 {
 		e := s.Errors[0].Error()
