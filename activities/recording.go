@@ -3,10 +3,12 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/errs"
 	"github.com/kloyst/kloyst-core/store"
 )
@@ -77,6 +79,28 @@ func (r *sendRun) record(ctx context.Context, results []store.SendResult) error 
 			one.done <- err
 		}
 	}
+}
+
+// unmark forgets the marks of ids whose commit failed with cause. It may have happened all
+// the same, when the connection broke on the way back: nothing was posted, and nobody else
+// can know that. It returns cause.
+func (r *sendRun) unmark(ctx context.Context, ids []message.ID, cause error) error {
+	if errors.Is(cause, store.ErrClaimGone) {
+		return cause
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+	defer cancel()
+	for pause := 100 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 2*time.Second) {
+		doubtful, err := r.Store.DoubtfulMarks(ctx, r.vendor, r.job, ids)
+		if err == nil && len(doubtful) > 0 {
+			err = r.record(ctx, doubtful)
+		}
+		if err == nil || errs.KindOf(err) != errs.Unavailable {
+			return cause
+		}
+		wait(ctx, time.Now().Add(jitter(pause)))
+	}
+	return cause
 }
 
 // write commits a group, again while the database is away and ctx lasts: answers thrown away would be

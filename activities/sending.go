@@ -150,7 +150,7 @@ func (r *sendRun) batch(ctx context.Context, ids []message.ID) error {
 	}
 	marked, suppressed, err := r.Store.MarkSending(ctx, r.vendor, r.job, ids)
 	if err != nil {
-		return err
+		return r.unmark(ctx, ids, err)
 	}
 	r.marks.took(time.Since(began))
 	r.count(func(c *SendClaimResult) { c.Suppressed += suppressed })

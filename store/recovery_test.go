@@ -99,6 +99,36 @@ func TestRecovery_ALateRefusalIsTriedAgainWithoutItsClaim(t *testing.T) {
 	require.Equal(t, map[string]int{"SENT": 4}, c.statuses(t))
 }
 
+// What a stalled worker knows not to have left is not unknown, though a newer lease took it
+// for that: it goes out, and nobody has to wait for a webhook that cannot come.
+func TestRecovery_WhatNeverLeftIsNotUnknown(t *testing.T) {
+	t.Parallel()
+	c := newCampaign(t, 4).running(t)
+	claim := c.claimID(t)
+	old := c.begin(t, claim)
+	marked := c.mark(t, old)
+	job := c.begin(t, claim)
+	require.NoError(t, c.EndSend(t.Context(), c.v, job))
+	require.Equal(t, map[string]int{"UNKNOWN": 4}, c.statuses(t))
+
+	doubtful, err := c.DoubtfulMarks(t.Context(), c.v, old, old.Messages)
+	require.NoError(t, err)
+	require.Len(t, doubtful, len(marked))
+	require.NoError(t, c.RecordSends(t.Context(), c.v, old, doubtful, store.Recording{Keep: keep, Grace: grace}))
+	require.Equal(t, map[string]int{"QUEUED": 4}, c.statuses(t))
+	doubtful, err = c.DoubtfulMarks(t.Context(), c.v, old, old.Messages)
+	require.NoError(t, err)
+	require.Empty(t, doubtful)
+	again := c.claim(t)
+	marked = c.mark(t, again)
+	require.Len(t, marked, 4)
+	require.EqualValues(t, 1, marked[0].Attempt)
+	c.answer(t, again, marked, sent)
+	require.NoError(t, c.EndSend(t.Context(), c.v, again))
+	c.finish(t)
+	require.Equal(t, map[string]int{"SENT": 4}, c.statuses(t))
+}
+
 // After the grace period the message was final, and the campaign may be over.
 func TestRecovery_ARefusalAfterTheGracePeriodIsFinal(t *testing.T) {
 	t.Parallel()

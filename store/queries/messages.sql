@@ -159,10 +159,17 @@ WHERE suppressions.lifted_at IS NOT NULL;
 -- name: SendForget
 -- Attempts that did not happen (throttled, never left): they cost the message nothing.
 -- Only this claim's own: a repeat of the statement must not take away what another claim
--- has on the wire under the same number since.
+-- has on the wire under the same number since. A newer lease may have given them up as
+-- unknown meanwhile: who would have posted them knows better.
 DELETE FROM message_attempts a USING unnest(@message_ids::bigint[], @attempts::smallint[]) AS r(message_id, attempt)
 WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = r.message_id AND a.attempt = r.attempt
-  AND a.claim_id = @claim_id AND a.status = 'SENDING';
+  AND a.claim_id = @claim_id AND a.status IN ('SENDING', 'UNKNOWN');
+
+-- name: SendDoubtful
+-- Attempts of these messages that this claim marked, and of which nothing is recorded.
+SELECT a.message_id, a.attempt FROM message_attempts a
+WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = ANY(@message_ids::bigint[])
+  AND a.claim_id = @claim_id AND a.status IN ('SENDING', 'UNKNOWN') ORDER BY a.message_id;
 
 -- name: SendUnknownInsert
 INSERT INTO unknown_attempts (vendor_id, message_id, attempt, month, campaign_id, settle_at)
