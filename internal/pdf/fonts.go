@@ -1,7 +1,6 @@
 // Package pdf draws documents that a business sends: A4, vector, with text shaped as
-// its script wants it. Its law: the same input in the same second gives the same bytes
-// (the font library dates what it embeds), and no text is
-// left out because its script is foreign. It draws what it is given and decides nothing.
+// its script wants it. Its law: the same input gives the same bytes, and no text is left
+// out because its script is foreign. It draws what it is given and decides nothing.
 package pdf
 
 import (

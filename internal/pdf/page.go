@@ -2,7 +2,6 @@ package pdf
 
 import (
 	"bytes"
-	"regexp"
 	"time"
 
 	"github.com/tdewolff/canvas"
@@ -117,7 +116,7 @@ func (s *sheet) paragraph(x, y, wide float64, text string, i ink) float64 {
 }
 
 // title is what readers of PDF files show of a document.
-type title struct{ title, subject, author string }
+type title struct{ title, subject, author, lang string }
 
 // write makes the file. foot is drawn on every page, with its number from 1.
 func (s *sheet) write(about title, at time.Time, foot func(page int)) ([]byte, error) {
@@ -143,21 +142,5 @@ func (s *sheet) write(about title, at time.Time, foot func(page int)) ([]byte, e
 	if err := p.Close(); err != nil {
 		return nil, err
 	}
-	return stamp(out.Bytes(), at), nil
-}
-
-// clock finds the time that the library writes into a file: now, in the process's zone.
-var clock = regexp.MustCompile(`/CreationDate ?\(D:\d{14}(Z|[+-]\d{4})\)`)
-
-// stamp replaces the time of making by the document's own, at the same length, so that
-// the offsets in the file hold. What the font library dates inside is left as it is.
-func stamp(file []byte, at time.Time) []byte {
-	return clock.ReplaceAllFunc(file, func(found []byte) []byte {
-		zone := "+0000"
-		if bytes.HasSuffix(found, []byte("Z)")) {
-			zone = "Z"
-		}
-		from := bytes.Index(found, []byte("D:"))
-		return append(found[:from:from], at.UTC().Format("D:20060102150405")+zone+")"...)
-	})
+	return finish(out.Bytes(), at, about.lang)
 }

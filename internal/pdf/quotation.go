@@ -60,7 +60,7 @@ const (
 	lowest     = pageHeight - 24
 )
 
-// Quotation draws an offer. The same offer in the same second gives the same bytes.
+// Quotation draws an offer. The same offer gives the same bytes, whoever draws it and when.
 func (r *Renderer) Quotation(o Offer) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,6 +79,7 @@ func (r *Renderer) Quotation(o Offer) ([]byte, error) {
 		title:   "Quotation " + o.Quotation.Number,
 		subject: o.Campaign,
 		author:  "Kloyst",
+		lang:    "en",
 	}, o.Quotation.CreatedAt, d.foot)
 }
 
