@@ -257,3 +257,25 @@ func (s *Store) MoveQuotationPDF(ctx context.Context, v vendor.ID, key quotation
 		return err
 	})
 }
+
+// RetryQuotationPDF asks for a document again that could not be made. One that is on its way
+// is left alone.
+//
+// Errors: quotation.not_found, quotation.pdf_ready.
+func (s *Store) RetryQuotationPDF(ctx context.Context, v vendor.ID, key quotation.ID) error {
+	args := pgx.StrictNamedArgs{"vendor_id": v, "id": key}
+	return s.inTx(ctx, v, func(tx pgx.Tx) error {
+		var status quotation.PDFStatus
+		if err := tx.QueryRow(ctx, s.sql("QuotationPDFLock"), args).Scan(&status); err != nil {
+			return orNotFound(err, quotation.ErrNotFound)
+		}
+		again, err := status.Again()
+		if err != nil || !again {
+			return err
+		}
+		if _, err := tx.Exec(ctx, s.sql("QuotationPDFRetry"), args); err != nil {
+			return err
+		}
+		return s.enqueue(ctx, tx, v, "quotation.issued", string(key))
+	})
+}

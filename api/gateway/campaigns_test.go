@@ -171,6 +171,8 @@ func TestCampaign_OfAnotherVendorIsNotThere(t *testing.T) {
 	}
 	stranger.get(offer).refused(http.StatusNotFound, "quotation.not_found")
 	stranger.get(offer+"/pdf").refused(http.StatusNotFound, "quotation.not_found")
+	stranger.post(offer+"/pdf/retry", nil).refused(http.StatusNotFound, "quotation.not_found")
+	stranger.post(offer+"/pdf/link", nil).refused(http.StatusNotFound, "quotation.not_found")
 	stranger.get(offer+"/explain").refused(http.StatusNotFound, "quotation.not_found")
 	require.Empty(t, stranger.get("/v1/campaigns").is(http.StatusOK)["items"])
 	stranger.get("/v1/campaigns/nothing").refused(http.StatusNotFound, "resource.not_found")
@@ -210,6 +212,7 @@ func TestQuotation_ExplainAndDocument(t *testing.T) {
 	require.Equal(t, "application/pdf", got.header.Get("Content-Type"))
 	require.Contains(t, got.header.Get("Content-Disposition"), as[string](t, q["number"])+".pdf")
 
+	u.post(offer+"/pdf/retry", nil).refused(http.StatusConflict, "quotation.pdf_ready")
 	u.exec(`UPDATE quotations SET inputs = jsonb_set(inputs, '{markets,0,unit_micros}', '1')`)
 	u.get(offer+"/explain").refused(http.StatusInternalServerError, "quotation.fingerprint_mismatch")
 }

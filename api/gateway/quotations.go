@@ -3,15 +3,9 @@ package gateway
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
-	"io"
-	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/kloyst/kloyst-core/api/httpx"
-	"github.com/kloyst/kloyst-core/internal/blob"
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
 	"github.com/kloyst/kloyst-core/internal/domain/pricing"
@@ -20,10 +14,7 @@ import (
 )
 
 // quotations prices campaigns and shows how.
-type quotations struct {
-	store *store.Store
-	blob  *blob.Store
-}
+type quotations struct{ store *store.Store }
 
 type quotationBody struct {
 	ID               quotation.ID        `json:"id"`
@@ -41,7 +32,8 @@ type quotationBody struct {
 	TaxName          string              `json:"tax_name,omitempty"`
 	WalletSufficient bool                `json:"wallet_sufficient" doc:"When it was issued"`
 	PDFStatus        quotation.PDFStatus `json:"pdf_status" enum:"PENDING,GENERATING,READY,FAILED"`
-	PDFError         string              `json:"pdf_error,omitempty"`
+	PDFError         string              `json:"pdf_error,omitempty" doc:"Code, while FAILED"`
+	PDFReason        string              `json:"pdf_reason,omitempty" doc:"What the code means, and what to do"`
 	Fingerprint      string              `json:"fingerprint" doc:"SHA-256 of what it was computed from and came to, in hex"`
 	IssuedAt         time.Time           `json:"issued_at"`
 	ExpiresAt        time.Time           `json:"expires_at"`
@@ -54,6 +46,9 @@ func newQuotationBody(q quotation.Quotation) quotationBody {
 		Items: q.Quote.Items, Lines: q.Quote.Lines, MessagesMicros: q.Quote.Messages, FeesMicros: q.Quote.Fees, TaxMicros: q.Quote.Tax,
 		TotalMicros: q.Quote.Total, TaxName: q.Inputs.Tax.Name, WalletSufficient: q.WalletSufficient, PDFStatus: q.PDF, PDFError: q.PDFError,
 		Fingerprint: hex.EncodeToString(q.Fingerprint), IssuedAt: q.CreatedAt, ExpiresAt: q.ExpiresAt,
+	}
+	if q.PDF == quotation.PDFFailed {
+		b.PDFReason = quotation.PDFReason(q.PDFError)
 	}
 	if q.Status == quotation.Issued && !time.Now().Before(q.ExpiresAt) {
 		b.Status = quotation.Expired
@@ -123,45 +118,4 @@ func (h *quotations) explain(ctx context.Context, who httpx.Principal, in *httpx
 	return httpx.OK(explainBody{
 		Inputs: q.Inputs, Recomputed: again, Fingerprint: hex.EncodeToString(q.Fingerprint), Matches: true, Steps: pricing.Explain(q.Inputs, again),
 	}), nil
-}
-
-// pdf streams the document.
-func (h *quotations) pdf(w http.ResponseWriter, r *http.Request) error {
-	key, err := httpx.PathID[quotation.ID](r, "id")
-	if err != nil {
-		return err
-	}
-	if _, err := httpx.Query(r); err != nil {
-		return err
-	}
-	q, err := h.store.Quotation(r.Context(), httpx.Vendor(r), key)
-	if err != nil {
-		return err
-	}
-	switch q.PDF {
-	case quotation.PDFReady:
-	case quotation.PDFFailed:
-		return quotation.ErrPDFFailed
-	case quotation.PDFPending, quotation.PDFGenerating:
-		return quotation.ErrPDFNotReady
-	}
-	body, err := h.blob.Reader(r.Context(), q.PDFKey)
-	if err != nil {
-		return err
-	}
-	defer body.Close() // read to its end or not at all
-	w.Header().Set("Content-Type", "application/pdf")
-	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", q.Number+".pdf"))
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(http.StatusOK)
-	_, err = io.Copy(w, body)
-	return err
-}
-
-// documentPDF says in the API's document what pdf answers.
-func documentPDF(op *huma.Operation) {
-	op.Responses["200"] = &huma.Response{
-		Description: "The quotation as a PDF",
-		Content:     map[string]*huma.MediaType{"application/pdf": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
-	}
 }

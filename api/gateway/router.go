@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/redis/go-redis/v9"
@@ -19,6 +20,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/password"
 	"github.com/kloyst/kloyst-core/internal/ratelimit"
 	"github.com/kloyst/kloyst-core/internal/scan"
+	"github.com/kloyst/kloyst-core/internal/signedlink"
 	"github.com/kloyst/kloyst-core/store"
 )
 
@@ -32,9 +34,12 @@ type Deps struct {
 	Blob    *blob.Store   // quotations' documents, uploaded files
 	Clamd   *scan.Clamd   // every upload is scanned
 	Redis   *redis.Client // counts failed logins; without an answer nobody is slowed down
+	Links   *signedlink.Signer
 	Log     *slog.Logger
 	Prefix  string   // API_PREFIX without slashes, "v1"
 	Origins []string // CORS_ALLOWED_ORIGINS; may be empty
+
+	PublicURL string // PUBLIC_URL: what links begin with
 
 	UploadMaxBytes int64 // of one uploaded file
 
@@ -148,11 +153,15 @@ func campaignRoutes(api *httpx.API, d Deps) {
 	httpx.Route(api, "POST /messages", 202, vendor.Member, "Send one message: a template, or inside the 24-hour window anything", s.send)
 	httpx.Route(api, "POST /campaigns/{id}/test-sends", 202, vendor.Member, "Send a campaign's message to up to five numbers", s.testSends)
 
-	q := &quotations{store: d.Store, blob: d.Blob}
+	q := &quotations{store: d.Store}
 	httpx.Route(api, "POST /campaigns/{id}/quotations", 201, vendor.Member, "Price a campaign", q.issue)
 	httpx.Route(api, "GET /quotations/{id}", 200, vendor.Member, "Read a quotation", q.get)
 	httpx.Route(api, "GET /quotations/{id}/explain", 200, vendor.Member, "Compute a quotation again, step by step", q.explain)
-	httpx.Raw(api, "GET /quotations/{id}/pdf", 200, vendor.Member, "Download a quotation as a PDF", q.pdf, documentPDF)
+	f := &documents{store: d.Store, blob: d.Blob, links: d.Links, base: strings.TrimRight(d.PublicURL, "/") + "/" + d.Prefix}
+	httpx.Raw(api, "GET /quotations/{id}/pdf", 200, vendor.Member, "Download a quotation as a PDF", f.pdf, documentPDF)
+	httpx.Route(api, "POST /quotations/{id}/pdf/retry", 202, vendor.Member, "Make a quotation's PDF again that could not be made", f.retry)
+	httpx.Route(api, "POST /quotations/{id}/pdf/link", 200, vendor.Member, "Get a link to a quotation's PDF that opens for ten minutes without signing in", f.link)
+	httpx.PublicRaw(api, "GET /quotation-files/{vendor}/{id}", 200, "Download a quotation by a link", f.open, documentLink)
 
 	m := &wallets{store: d.Store}
 	httpx.Route(api, "GET /wallet", 200, vendor.Member, "Read the wallet", m.get)

@@ -24,6 +24,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/metasim"
 	"github.com/kloyst/kloyst-core/internal/scan"
+	"github.com/kloyst/kloyst-core/internal/signedlink"
 	"github.com/kloyst/kloyst-core/internal/testkit/pgtest"
 	"github.com/kloyst/kloyst-core/internal/testkit/redistest"
 	"github.com/kloyst/kloyst-core/store"
@@ -70,9 +71,12 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.blob.Close()) })
 	cache, prefix := redistest.New(t)
+	links, err := signedlink.New(bytes.Repeat([]byte{1}, crypt.MasterKeySize))
+	require.NoError(t, err)
 	w.api, err = gateway.New(gateway.Deps{
 		Store: w.store, Tokens: tokens, Ring: ring, Keys: w.keys, Meta: w.meta, Blob: w.blob, Redis: cache, RedisPrefix: prefix,
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Prefix: "v1", Clamd: w.clamd, UploadMaxBytes: 1 << 20,
+		Links: links, PublicURL: "https://kloyst.example/",
 	})
 	require.NoError(t, err)
 	return w

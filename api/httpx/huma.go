@@ -89,8 +89,23 @@ func Public[I, O any](a *API, methodPath string, code int, summary string, h fun
 //
 //nolint:revive // a row of the route table, see Route
 func Raw(a *API, methodPath string, code int, least vendor.Role, summary string, h HandlerFunc, doc func(*huma.Operation)) {
-	op := operation(methodPath, code, summary)
+	op := rawOperation(methodPath, code, summary, doc)
 	op.Security = []map[string][]string{{"bearer": {}}}
+	a.huma.OpenAPI().AddOperation(&op)
+	a.router.MethodFunc(op.Method, op.Path, Authed(least, h))
+}
+
+// PublicRaw is Raw for anybody: h finds out itself whether the caller may.
+//
+//nolint:revive // a row of the route table, see Route
+func PublicRaw(a *API, methodPath string, code int, summary string, h HandlerFunc, doc func(*huma.Operation)) {
+	op := rawOperation(methodPath, code, summary, doc)
+	a.huma.OpenAPI().AddOperation(&op)
+	a.router.MethodFunc(op.Method, op.Path, Handle(h))
+}
+
+func rawOperation(methodPath string, code int, summary string, doc func(*huma.Operation)) huma.Operation {
+	op := operation(methodPath, code, summary)
 	op.Responses = map[string]*huma.Response{strconv.Itoa(code): {Description: http.StatusText(code)}}
 	for _, name := range pathParams(op.Path) {
 		op.Parameters = append(op.Parameters, &huma.Param{
@@ -100,8 +115,7 @@ func Raw(a *API, methodPath string, code int, least vendor.Role, summary string,
 	if doc != nil {
 		doc(&op)
 	}
-	a.huma.OpenAPI().AddOperation(&op)
-	a.router.MethodFunc(op.Method, op.Path, Authed(least, h))
+	return op
 }
 
 // HTML adds a page for people's browsers. It is in no document: programs use the JSON

@@ -18,6 +18,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/obs"
 	"github.com/kloyst/kloyst-core/internal/scan"
+	"github.com/kloyst/kloyst-core/internal/signedlink"
 	"github.com/kloyst/kloyst-core/store"
 )
 
@@ -53,10 +54,14 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
+	links, err := signedlink.New(cfg.Master())
+	if err != nil {
+		return err
+	}
 	api, err := gateway.New(gateway.Deps{
 		Store: db, Tokens: tokens, Ring: ring, Keys: crypt.NewKeys(ring, db.VendorKeys), Meta: graph, Blob: objects, Redis: cache,
 		Clamd: &scan.Clamd{Addr: cfg.ClamdAddr, Timeout: 30 * time.Minute}, UploadMaxBytes: cfg.UploadMaxBytes, // an upload's own time limit
-		Log: log, Prefix: cfg.APIPrefix, Origins: cfg.CORSAllowedOrigins,
+		Log: log, Prefix: cfg.APIPrefix, Origins: cfg.CORSAllowedOrigins, Links: links, PublicURL: cfg.PublicURL,
 	})
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ type Config struct {
 	HTTPAddr     string `env:"HTTP_ADDR" envDefault:":3000"`     // gateway and webhook
 	InternalAddr string `env:"INTERNAL_ADDR" envDefault:":9090"` // health and metrics, every mode
 	APIPrefix    string `env:"API_PREFIX" envDefault:"v1"`
-	PublicURL    string `env:"PUBLIC_URL" envDefault:"http://localhost:3000"` // what mails link to
+	PublicURL    string `env:"PUBLIC_URL" envDefault:"http://localhost:3000"` // what mails and links to documents begin with
 
 	DatabaseURL      Secret `env:"DATABASE_URL"` // with the role of the mode
 	DatabaseMaxConns int32  `env:"DATABASE_MAX_CONNS" envDefault:"16"`

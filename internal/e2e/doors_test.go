@@ -72,6 +72,8 @@ func requireVendorsApart(t *testing.T, me, other caller) {
 			{"GET", q, "quotation.not_found", nil},
 			{"GET", q + "/explain", "quotation.not_found", nil},
 			{"GET", q + "/pdf", "quotation.not_found", nil},
+			{"POST", q + "/pdf/retry", "quotation.not_found", nil},
+			{"POST", q + "/pdf/link", "quotation.not_found", nil},
 			{"GET", i, "import.not_found", nil},
 			{"GET", i + "/errors", "import.not_found", nil},
 			{"POST", i + "/mapping", "import.not_found", map[string]any{"phone": "Mobile"}},

@@ -312,6 +312,24 @@ func TestPublishWork_AStalledRelayThatWakesLateBringsNothingBack(t *testing.T) {
 	require.Zero(t, w.count(t, `SELECT count(*) FROM outbox_events`)+w.count(t, `SELECT count(*) FROM outbox_claims`))
 }
 
+func TestPublishWork_ADocumentThatFailedIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	v, _ := w.campaign(t, campaign.Completed, 0)
+	document, r := id.Random(), w.relay(t)
+	ask := func() string {
+		require.NoError(t, r.work(t.Context(), v, store.Event{Kind: "quotation.issued", Subject: document}))
+		return w.run(t, workflows.QuotationID(v, document))
+	}
+	first := ask()
+	require.NotEmpty(t, first)
+	require.Equal(t, first, ask(), "one that is being made is left alone")
+	w.terminate(t, workflows.QuotationID(v, document))
+	again := ask()
+	require.NotEmpty(t, again)
+	require.NotEqual(t, first, again)
+}
+
 // ledger notes who claimed which message, to find one that was claimed twice.
 type ledger struct {
 	mu   sync.Mutex

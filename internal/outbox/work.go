@@ -68,6 +68,7 @@ func (r *Relay) startingOf(e store.Event, v vendor.ID) starting {
 		return starting{
 			id: workflows.QuotationID(v, e.Subject), summary: "Quotation document", workflow: workflows.QuotationPDF,
 			input: workflows.QuotationPDFInput{Vendor: v, Quotation: quotation.ID(e.Subject)},
+			reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, // a document that failed may be asked for again
 		}
 	case "user.registered":
 		return starting{

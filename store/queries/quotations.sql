@@ -44,3 +44,9 @@ FROM quotation_items WHERE vendor_id = @vendor_id AND quotation_id = @quotation_
 -- A document that is ready stays: rendering it again makes the same bytes under the same key.
 UPDATE quotations SET pdf_status = @pdf_status, pdf_key = COALESCE(@pdf_key, pdf_key), pdf_error = @pdf_error
 WHERE vendor_id = @vendor_id AND id = @id AND pdf_status <> 'READY';
+
+-- name: QuotationPDFLock
+SELECT pdf_status FROM quotations WHERE vendor_id = @vendor_id AND id = @id FOR UPDATE;
+
+-- name: QuotationPDFRetry
+UPDATE quotations SET pdf_status = 'PENDING', pdf_error = NULL WHERE vendor_id = @vendor_id AND id = @id;

@@ -44,6 +44,35 @@ const (
 // PDFStatuses returns every state of a document.
 func PDFStatuses() []PDFStatus { return []PDFStatus{PDFPending, PDFGenerating, PDFReady, PDFFailed} }
 
+// Again tells whether a document is to be made again when somebody asks for that: one that
+// failed is, one that is on its way is not, and needs no second one.
+//
+// Errors: quotation.pdf_ready.
+func (s PDFStatus) Again() (bool, error) {
+	switch s {
+	case PDFFailed:
+		return true, nil
+	case PDFReady:
+		return false, ErrPDFReady
+	case PDFPending, PDFGenerating:
+	}
+	return false, nil
+}
+
+// PDFReason says for people what the code of a document's failure means. A code it does not
+// know is ours to look into.
+func PDFReason(code string) string {
+	switch code {
+	case "blob.unavailable", "quotation.timeout":
+		return "the store for documents did not answer for an hour: have it made again"
+	case "quotation.stopped":
+		return "the making of the document was stopped: have it made again"
+	case "blob.not_found":
+		return "the logo is gone: upload it again, then have the document made again"
+	}
+	return "the document could not be drawn: have it made again, and tell us if that fails"
+}
+
 // Validity is how long a quotation can be accepted. A week: prices change on the first
 // of a quarter only, audiences daily.
 const Validity = 7 * 24 * time.Hour
@@ -55,7 +84,8 @@ var (
 	ErrNotStanding   = errs.New(errs.Conflict, "quotation.not_standing", "the quotation was replaced or accepted before")
 	ErrOtherCampaign = errs.New(errs.Conflict, "quotation.other_campaign", "the quotation is for another campaign")
 	ErrPDFNotReady   = errs.New(errs.Conflict, "quotation.pdf_not_ready", "the document is not ready")
-	ErrPDFFailed     = errs.New(errs.Conflict, "quotation.pdf_failed", "the document could not be made: have a new quotation issued")
+	ErrPDFFailed     = errs.New(errs.Conflict, "quotation.pdf_failed", "the document could not be made: pdf_reason of the quotation says why; have it made again")
+	ErrPDFReady      = errs.New(errs.Conflict, "quotation.pdf_ready", "the document is there: it need not be made again")
 	ErrTampered      = errs.New(errs.Internal, "quotation.fingerprint_mismatch", "the stored quotation does not recompute to its fingerprint")
 )
 
