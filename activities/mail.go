@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kloyst/kloyst-core/internal/domain/importing"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/mail"
 	"github.com/kloyst/kloyst-core/store"
@@ -57,5 +58,39 @@ func (a *Mail) SendVerification(ctx context.Context, in UserRef) error {
 	return toTemporal(a.Sender.SendVerification(ctx, mail.Verification{
 		To: u.Email, Name: u.Name, Vendor: v.Name, Token: token, Hours: int(verificationTTL.Hours()),
 		Link: strings.TrimRight(a.PublicURL, "/") + "/" + a.APIPrefix + "/auth/verify-email?token=" + url.QueryEscape(token),
+	}))
+}
+
+// ImportReminder names an import that waits for its mapping, and until when.
+type ImportReminder struct {
+	ImportRef
+
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// RemindMapping writes to whoever uploaded a file that it waits for its mapping. One that
+// does not wait any more, or whose uploader is gone, needs no mail. A retry may write twice.
+func (a *Mail) RemindMapping(ctx context.Context, in ImportReminder) error {
+	job, err := a.Store.Import(ctx, in.Vendor, in.Import)
+	if err != nil {
+		return toTemporal(err)
+	}
+	if job.Status != importing.AwaitingMapping || job.CreatedBy == "" {
+		return nil
+	}
+	u, err := a.Store.User(ctx, in.Vendor, job.CreatedBy)
+	if errors.Is(err, store.ErrUserNotFound) || err == nil && u.Disabled {
+		return nil
+	}
+	if err != nil {
+		return toTemporal(err)
+	}
+	v, err := a.Store.Vendor(ctx, in.Vendor)
+	if err != nil {
+		return toTemporal(err)
+	}
+	return toTemporal(a.Sender.SendMappingReminder(ctx, mail.MappingReminder{
+		To: u.Email, Name: u.Name, Vendor: v.Name, File: job.FileName, Import: string(in.Import), Expires: in.ExpiresAt.UTC(),
+		Link: strings.TrimRight(a.PublicURL, "/") + "/" + a.APIPrefix + "/contact-imports/" + string(in.Import),
 	}))
 }

@@ -111,6 +111,24 @@ func (s *Sender) SendVerification(ctx context.Context, v Verification) error {
 	return s.send(ctx, v.To, "Confirm your e-mail address", "verification", v)
 }
 
+// MappingReminder is the mail about an uploaded file that waits for its mapping.
+type MappingReminder struct {
+	To      string
+	Name    string // of the person
+	Vendor  string // of the company
+	File    string // the uploaded file's name
+	Import  string // its id
+	Link    string // the import in the API
+	Expires time.Time
+}
+
+// SendMappingReminder reminds whoever uploaded a file that it waits for its mapping.
+//
+// Errors: mail.not_sent, mail.refused.
+func (s *Sender) SendMappingReminder(ctx context.Context, m MappingReminder) error {
+	return s.send(ctx, m.To, "Your contact file waits for you", "mapping", m)
+}
+
 func (s *Sender) send(ctx context.Context, to, subject, name string, data any) error {
 	msg := gomail.NewMsg()
 	if err := msg.From(s.from); err != nil {
