@@ -37,6 +37,9 @@ type ImportState struct {
 	Done    int              `json:"done"`    // rows counted
 	Chunks  int              `json:"chunks"`  // in all
 	Pending []int            `json:"pending"` // chunks still to be done, ascending
+
+	// Retry is what an operator asked of a parked import through the API; "" for nothing.
+	Retry importing.RetryMode `json:"retry,omitempty"`
 }
 
 // ImportMove asks for a state.
@@ -45,6 +48,13 @@ type ImportMove struct {
 	To         importing.Status `json:"to"`
 	ReasonCode string           `json:"reason_code,omitempty"`
 	Reason     string           `json:"reason,omitempty"`
+}
+
+// ImportMapping says what the columns of an import mean.
+type ImportMapping struct {
+	ImportRef
+
+	Mapping []byte `json:"mapping"` // an importing.Mapping in JSON, as it came
 }
 
 // ImportChunkRef names a chunk of an import.
@@ -75,6 +85,11 @@ func (a *Importing) ImportState(ctx context.Context, in ImportRef) (ImportState,
 			out.Pending = append(out.Pending, c.No)
 		}
 	}
+	if job.Status == importing.NeedsOperator {
+		if out.Retry, err = a.Store.ImportRetryMode(ctx, in.Vendor, in.Import); err != nil {
+			return ImportState{}, toTemporal(err)
+		}
+	}
 	return out, nil
 }
 
@@ -102,6 +117,16 @@ func (a *Importing) MoveImport(ctx context.Context, in ImportMove) (importing.St
 		return "", toTemporal(err)
 	}
 	return job.Status, nil
+}
+
+// ConfirmMapping keeps a mapping that came by signal, as the API does with one that is
+// posted.
+func (a *Importing) ConfirmMapping(ctx context.Context, in ImportMapping) error {
+	m, err := importing.ParseMapping(in.Mapping)
+	if err != nil {
+		return toTemporal(err)
+	}
+	return toTemporal(a.Store.ConfirmMapping(ctx, in.Vendor, in.Import, m))
 }
 
 // FailChunk notes, for people to see, why a chunk could not be done.

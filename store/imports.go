@@ -18,6 +18,7 @@ const (
 	importUploaded  = "import.uploaded"
 	importMapped    = "import.mapping_confirmed"
 	importCancelled = "import.cancelled"
+	importTold      = "import.operator" // an operator said what to do about a parked one
 )
 
 // NewImport is a file that was accepted and stored.
@@ -264,6 +265,11 @@ func (s *Store) MoveImport(ctx context.Context, v vendor.ID, i importing.ID, to 
 		}
 		if !status.CanBecome(to) {
 			return importing.ErrState
+		}
+		if to.Final() { // what is done stays counted
+			if _, err := s.keepImportCounts(ctx, tx, v, i); err != nil {
+				return err
+			}
 		}
 		return s.moveImport(ctx, tx, importMove{v, i, to, why})
 	})

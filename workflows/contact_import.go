@@ -3,7 +3,6 @@ package workflows
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -16,8 +15,6 @@ import (
 
 // How patient an import is.
 const (
-	// mappingExpiry is how long a file waits for its mapping before it is cancelled.
-	mappingExpiry = 7 * 24 * time.Hour
 	// chunkWindow is how many chunks run at once: enough to keep two cores and the
 	// database busy, few enough that other imports get their turn.
 	chunkWindow = 4
@@ -33,28 +30,14 @@ type ContactImportInput struct {
 	Import importing.ID `json:"import"`
 }
 
-// RetrySignal is an operator's word on a parked import.
-type RetrySignal struct {
-	Mode importing.RetryMode `json:"mode"`
-}
-
 // ContactImport is one file's way into the address book: read its headers, wait for the
 // mapping, settle duplicates, write the chunks, add up. It keeps no state of its own
 // that matters: the import's row and its chunks are the truth, so that a run can be
 // started again at any point. What it cannot do by itself parks it as NEEDS_OPERATOR.
 func ContactImport(ctx workflow.Context, in ContactImportInput) (activities.ImportResult, error) {
-	r := importRun{
-		in:  in,
-		ref: activities.ImportRef{Vendor: in.Vendor, Import: in.Import},
-		bell: workflow.GetSignalChannelWithOptions(ctx, SignalMapping, workflow.SignalChannelOptions{
-			Description: "Read the import's row again: its mapping was confirmed, or it was cancelled",
-		}),
-		retry: workflow.GetSignalChannelWithOptions(ctx, SignalRetry, workflow.SignalChannelOptions{
-			Description: `For a parked import: {"mode": "resume" | "skip_chunk" | "restart"}`,
-		}),
-		abort: workflow.GetSignalChannelWithOptions(ctx, SignalAbort, workflow.SignalChannelOptions{
-			Description: "Give a parked import up",
-		}),
+	r := importRun{in: in, ref: activities.ImportRef{Vendor: in.Vendor, Import: in.Import}}
+	if err := r.listen(ctx); err != nil {
+		return activities.ImportResult{}, err
 	}
 	result, err := r.run(ctx)
 	if temporal.IsCanceledError(err) {
@@ -74,6 +57,9 @@ type importRun struct {
 	state              activities.ImportState
 	wait, text         string // why it waits, for the search attribute, and in words
 	shown              string // the search attributes last set
+
+	parked *parking            // nil unless it waits for an operator
+	said   importing.RetryMode // by an update, not heeded yet; aborting for abort
 }
 
 func (r *importRun) run(ctx workflow.Context) (activities.ImportResult, error) {
@@ -128,27 +114,6 @@ func (r *importRun) unparked() importing.Status {
 		return importing.Uploaded
 	}
 	return importing.MappingConfirmed
-}
-
-// awaitMapping waits for the doorbell; the row tells what it was about.
-func (r *importRun) awaitMapping(ctx workflow.Context) error {
-	r.waitFor(ctx, "MAPPING", "Waiting for the vendor to confirm the mapping of the columns.")
-	defer r.waitFor(ctx, "", "")
-	deadline := workflow.Now(ctx).Add(mappingExpiry)
-	for r.state.Status == importing.AwaitingMapping {
-		left := deadline.Sub(workflow.Now(ctx))
-		if left <= 0 {
-			return r.move(ctx, importing.Cancelled, "import.mapping_expired", "no mapping was confirmed within 7 days")
-		}
-		r.bell.ReceiveWithTimeout(ctx, left, nil)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := r.read(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // process writes the chunks and closes the import.
@@ -242,120 +207,6 @@ func (r *importRun) startChunk(ctx workflow.Context, no int) workflow.Future {
 	return workflow.ExecuteActivity(ctx, r.acts.ImportChunk, activities.ImportChunkRef{ImportRef: r.ref, Chunk: no})
 }
 
-// afterFailure parks the import for its failed chunks and does what the operator says.
-func (r *importRun) afterFailure(ctx workflow.Context, failed []int, cause error) error {
-	code, text := reasonOf(cause)
-	if code == importing.ErrState.Code {
-		return r.read(ctx) // cancelled under the chunks
-	}
-	mode, err := r.park(ctx, parking{code: code, text: fmt.Sprintf("chunks %v: %s", failed, text), chunks: failed})
-	if err != nil || mode == "" {
-		return err
-	}
-	switch mode {
-	case importing.SkipChunk:
-		for _, no := range failed {
-			in := activities.ImportChunkRef{ImportRef: r.ref, Chunk: no}
-			if err := r.heavy(ctx, fmt.Sprintf("skip chunk %d", no), r.acts.SkipChunk, in, nil); err != nil {
-				return r.leavePark(ctx, importing.Processing) // it stays to be done, and will park again
-			}
-		}
-	case importing.Restart:
-		return r.leavePark(ctx, importing.MappingConfirmed)
-	case importing.Resume:
-	}
-	return r.leavePark(ctx, importing.Processing)
-}
-
-func (r *importRun) leavePark(ctx workflow.Context, to importing.Status) error {
-	if err := r.move(ctx, to, "", ""); err != nil {
-		return err
-	}
-	return r.read(ctx)
-}
-
-// persist does a step until it works: a fault of the file ends the import, anything
-// else that outlasts the step's own retries parks it. It returns without an error, with
-// the state read again, when the import ended meanwhile.
-func (r *importRun) persist(ctx workflow.Context, step func() error) error {
-	stage := r.state.Status
-	for {
-		err := step()
-		if err == nil || temporal.IsCanceledError(err) {
-			return err
-		}
-		code, text := reasonOf(err)
-		if importing.FileFault(code) {
-			return r.move(ctx, importing.Failed, code, text)
-		}
-		if code == importing.ErrState.Code {
-			if err := r.read(ctx); err != nil || r.state.Status != stage {
-				return err // it was cancelled, or has moved on
-			}
-		}
-		mode, err := r.park(ctx, parking{code: code, text: text})
-		if err != nil || mode == "" {
-			return err
-		}
-		if err := r.move(ctx, stage, "", ""); err != nil || r.state.Status.Final() {
-			return err
-		}
-	}
-}
-
-// parking is why an import is parked.
-type parking struct {
-	code, text string
-	chunks     []int // those that failed, if it is about chunks
-}
-
-// park waits for an operator. It returns "" when the import ended instead.
-func (r *importRun) park(ctx workflow.Context, p parking) (importing.RetryMode, error) {
-	r.state.Status = importing.NeedsOperator
-	// The search attributes first: they tell even while the database is down.
-	r.waitFor(ctx, strings.ToUpper(strings.ReplaceAll(p.code, ".", "_")), p.text+
-		"\n\nSend the signal `retry` with `{\"mode\": \"resume\"}`, `{\"mode\": \"skip_chunk\"}` or `{\"mode\": \"restart\"}`, or `abort`.")
-	defer r.waitFor(ctx, "", "")
-	for _, no := range p.chunks {
-		in := activities.ImportChunkRef{ImportRef: r.ref, Chunk: no}
-		if err := r.light(ctx, "note the failed chunk", nil, r.acts.FailChunk, in, p.code); err != nil {
-			return "", err
-		}
-	}
-	if err := r.move(ctx, importing.NeedsOperator, p.code, p.text); err != nil {
-		return "", err
-	}
-	for !r.state.Status.Final() {
-		var word RetrySignal
-		aborted, rung := false, false
-		sel := workflow.NewSelector(ctx)
-		sel.AddReceive(r.retry, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, &word) })
-		sel.AddReceive(r.abort, func(c workflow.ReceiveChannel, _ bool) {
-			c.Receive(ctx, nil)
-			aborted = true
-		})
-		sel.AddReceive(r.bell, func(c workflow.ReceiveChannel, _ bool) {
-			c.Receive(ctx, nil)
-			rung = true
-		})
-		sel.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {})
-		sel.Select(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return "", ctx.Err()
-		case aborted:
-			return "", r.move(ctx, importing.Failed, "import.aborted", "given up by an operator")
-		case rung:
-			if err := r.read(ctx); err != nil {
-				return "", err
-			}
-		case word.Mode.Known():
-			return word.Mode, nil
-		}
-	}
-	return "", nil
-}
-
 // end closes the import with a state and a reason.
 func (r *importRun) end(ctx workflow.Context, to importing.Status, code, text string) (activities.ImportResult, error) {
 	err := r.move(ctx, to, code, text)
@@ -380,7 +231,7 @@ func (r *importRun) move(ctx workflow.Context, to importing.Status, code, text s
 }
 
 func (r *importRun) read(ctx workflow.Context) error {
-	r.state.Pending = nil // decoding into a value does not empty what is absent
+	r.state.Pending, r.state.Retry = nil, "" // decoding into a value does not empty what is absent
 	if err := r.light(ctx, "read the import", &r.state, r.acts.ImportState, r.ref); err != nil {
 		return err
 	}

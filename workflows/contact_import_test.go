@@ -37,12 +37,16 @@ type importRow struct {
 	resolve int
 
 	unreadable error // what reading the headers fails with
+
+	asked     importing.RetryMode // through the API
+	mapping   importing.Mapping   // confirmed by signal
+	reminders []time.Duration     // how long before its end
 }
 
 func (r *importRow) state(context.Context, activities.ImportRef) (activities.ImportState, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := activities.ImportState{Status: r.status, Chunks: r.chunks, Rows: r.chunks * 5000}
+	out := activities.ImportState{Status: r.status, Chunks: r.chunks, Rows: r.chunks * 5000, Retry: r.asked}
 	for no := 1; no <= r.chunks; no++ {
 		if !r.done[no] {
 			out.Pending = append(out.Pending, no)
@@ -62,7 +66,7 @@ func (r *importRow) move(_ context.Context, in activities.ImportMove) (importing
 	if !r.status.CanBecome(in.To) {
 		return "", temporal.NewNonRetryableApplicationError("wrong state: "+string(r.status)+" to "+string(in.To), importing.ErrState.Code, nil)
 	}
-	r.status, r.reason = in.To, in.ReasonCode
+	r.status, r.reason, r.asked = in.To, in.ReasonCode, ""
 	r.moves = append(r.moves, in.To)
 	return in.To, nil
 }
@@ -118,6 +122,17 @@ func (r *importRow) finish(context.Context, activities.ImportRef) (activities.Im
 	return activities.ImportResult{Status: r.status, Counts: importing.Counts{Created: 30000 - 5000*len(r.skipped), Invalid: 5000 * len(r.skipped)}}, nil
 }
 
+func (r *importRow) confirmMapping(_ context.Context, in activities.ImportMapping) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, err := importing.ParseMapping(in.Mapping)
+	if err != nil || m.Phone != "Mobile" {
+		return temporal.NewNonRetryableApplicationError("the file has no column of this name", "import.invalid_mapping", nil)
+	}
+	r.mapping, r.status = m, importing.MappingConfirmed
+	return nil
+}
+
 // set changes the row as the API would.
 func (r *importRow) set(s importing.Status) {
 	r.mu.Lock()
@@ -133,6 +148,7 @@ func newImport(t *testing.T) (*testsuite.TestWorkflowEnvironment, *importRow) {
 	row := &importRow{status: importing.Uploaded, done: map[int]bool{}, tried: map[int]int{}, bad: map[int]error{}}
 	var acts *activities.Importing
 	env.RegisterActivity(&activities.Importing{})
+	env.RegisterActivity(&activities.Mail{})
 	env.OnActivity(acts.ImportState, mock.Anything, mock.Anything).Return(row.state)
 	env.OnActivity(acts.MoveImport, mock.Anything, mock.Anything).Return(row.move)
 	env.OnActivity(acts.ExtractHeaders, mock.Anything, mock.Anything).Return(row.extract).Maybe()
@@ -146,6 +162,14 @@ func newImport(t *testing.T) (*testsuite.TestWorkflowEnvironment, *importRow) {
 	env.OnActivity(acts.SkipChunk, mock.Anything, mock.Anything).Return(row.skip).Maybe()
 	env.OnActivity(acts.FailChunk, mock.Anything, mock.Anything, mock.Anything).Return(nil).Maybe()
 	env.OnActivity(acts.FinishImport, mock.Anything, mock.Anything).Return(row.finish).Maybe()
+	env.OnActivity(acts.ConfirmMapping, mock.Anything, mock.Anything).Return(row.confirmMapping).Maybe()
+	var mail *activities.Mail
+	env.OnActivity(mail.RemindMapping, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.ImportReminder) error {
+		row.mu.Lock()
+		defer row.mu.Unlock()
+		row.reminders = append(row.reminders, in.ExpiresAt.Sub(env.Now()).Round(time.Minute))
+		return nil
+	}).Maybe()
 	return env, row
 }
 

@@ -112,6 +112,8 @@ func contactRoutes(api *httpx.API, d Deps) {
 	httpx.Route(api, "GET /contact-imports/{id}", 200, vendor.Member, "Read an import: its headers, sample rows, progress and counts", i.get)
 	httpx.Route(api, "POST /contact-imports/{id}/mapping", 202, vendor.Member, "Say what the columns mean, and start", i.confirm)
 	httpx.Route(api, "POST /contact-imports/{id}/cancel", 200, vendor.Member, "Stop an import", i.cancel)
+	httpx.Route(api, "POST /contact-imports/{id}/retry", 202, vendor.Member, "Try a parked import again, or go on without what failed", i.retry)
+	httpx.Route(api, "POST /contact-imports/{id}/abort", 200, vendor.Member, "Give a parked import up", i.abort)
 	httpx.Raw(api, "GET /contact-imports/{id}/errors", 200, vendor.Member, "Download the rows that were not imported", i.errorsCSV, documentErrors)
 
 	b := &contacts{store: d.Store, keys: d.Keys}

@@ -47,7 +47,7 @@ func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 			id: workflows.TemplateSyncID(v, e.Subject), summary: "Template sync", workflow: workflows.TemplateSync,
 			input: workflows.TemplateSyncInput{Vendor: v, WABA: waba.ID(e.Subject)},
 		})
-	case "import.mapping_confirmed", "import.cancelled":
+	case "import.mapping_confirmed", "import.cancelled", "import.operator":
 		return r.signal(ctx, workflows.ImportID(v, e.Subject), workflows.SignalMapping)
 	default:
 		return errs.New(errs.Invalid, "outbox.unknown_kind", "no workflow for events of kind "+e.Kind)

@@ -57,11 +57,21 @@ SELECT status, headers FROM contact_import_jobs WHERE vendor_id = @vendor_id AND
 -- name: ImportMove
 UPDATE contact_import_jobs
 SET status = @status, reason_code = NULLIF(@reason_code::text, ''), reason = NULLIF(@reason::text, ''),
-    version = version + 1, updated_at = now(),
+    retry_mode = NULL, version = version + 1, updated_at = now(),
     started_at = CASE WHEN @status = 'PROCESSING' THEN COALESCE(started_at, now()) ELSE started_at END,
     finished_at = CASE WHEN @status IN ('COMPLETED', 'PARTIAL_SUCCESS', 'FAILED', 'CANCELLED') THEN now() END
 WHERE vendor_id = @vendor_id AND id = @id
 RETURNING version;
+
+-- name: ImportRetryUpdate
+UPDATE contact_import_jobs SET retry_mode = @mode, version = version + 1, updated_at = now()
+WHERE vendor_id = @vendor_id AND id = @id;
+
+-- name: ImportRetryMode
+SELECT COALESCE(retry_mode, '') FROM contact_import_jobs WHERE vendor_id = @vendor_id AND id = @id;
+
+-- name: ChunkFailedExists
+SELECT EXISTS (SELECT FROM contact_import_chunks WHERE vendor_id = @vendor_id AND import_id = @id AND status = 'FAILED');
 
 -- name: ImportHeadersUpdate
 UPDATE contact_import_jobs

@@ -31,6 +31,9 @@ var (
 	ErrTooManyColumns = errs.New(errs.Invalid, "import.too_many_columns", "the file has more than 500 columns")
 	ErrState          = errs.New(errs.Conflict, "import.wrong_state", "the import is not in a state that allows this")
 	ErrNotAwaiting    = errs.New(errs.Conflict, "import.not_awaiting_mapping", "the import is not waiting for a mapping")
+	ErrNotParked      = errs.New(errs.Conflict, "import.not_parked", "the import does not wait for an operator")
+	ErrNothingToSkip  = errs.New(errs.Conflict, "import.nothing_to_skip", "no part of the file failed that could be skipped: resume, restart or abort")
+	ErrRetryMode      = errs.InvalidField("import.unknown_retry_mode", "/mode", "mode must be resume, skip_chunk or restart")
 	ErrDuplicateFile  = errs.New(errs.Conflict, "import.duplicate_file", "this file was uploaded before; send force=true to import it again")
 	ErrStrategy       = errs.InvalidField("import.unknown_strategy", "strategy",
 		"strategy must be SKIP_DUPLICATES, MERGE_LABELS, UPDATE_METADATA or FULL_REPLACE")
