@@ -100,6 +100,10 @@ bench-dispatch: bench-build ## Measure whole campaigns (SCENARIO=tuned SCALE=0.1
 bench-relay: bench-build ## Measure the outbox's claim at 1k, 100k and 1M pending rows (SCALE=0.1)
 	@$(STACK)/bench relay $(BENCH_FLAGS)
 
+.PHONY: bench-import
+bench-import: bench-build ## Measure contact imports beside raw COPY (SCENARIO=csv SCALE=0.1 PROFILE=1 BASELINE=FILE.jsonl)
+	@$(STACK)/bench import $(SCENARIO) $(BENCH_FLAGS) $(if $(PROFILE),--profile)
+
 .PHONY: lint
 lint: go-is-here ## Run golangci-lint, which also keeps the import diagram
 	@$(GO) run ./tools/setup golangci-lint

@@ -1,4 +1,4 @@
-// Command bench measures the dispatch and the relay on a throw-away stack of this machine and
+// Command bench measures the dispatch, the relay and imports on a throw-away stack of this machine and
 // prints one line of JSON per scenario. What it loads goes straight into the database; what it
 // measures is the built image, the four modes, as they are in production.
 package main
@@ -20,6 +20,7 @@ import (
 type commands struct {
 	Dispatch dispatchCmd `cmd:"" help:"Whole campaigns through outbox, Temporal, limiter and simulator."`
 	Relay    relayCmd    `cmd:"" help:"The claim of the outbox alone, at growing backlogs."`
+	Import   importCmd   `cmd:"" help:"Contact files, from the file to the address book, beside raw COPY."`
 }
 
 // common are the flags of every bench.
