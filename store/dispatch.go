@@ -90,7 +90,16 @@ func (s *Store) lockDispatch(ctx context.Context, tx pgx.Tx, v vendor.ID, c camp
 // Errors: campaign.not_found.
 func (s *Store) PrepareCampaign(ctx context.Context, v vendor.ID, c campaign.ID, now time.Time) (campaign.State, error) {
 	var state campaign.State
+	month := int32(now.UTC().Year()*100 + int(now.UTC().Month())) //nolint:gosec // yyyymm
+	// By itself: it waits for whoever changes a campaign, and must not be one of them.
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, s.sql("DispatchPartitions"), pgx.StrictNamedArgs{"month": month})
+		return err
+	})
+	if err != nil {
+		return state, err
+	}
+	err = s.inTx(ctx, v, func(tx pgx.Tx) error {
 		row, err := s.lockDispatch(ctx, tx, v, c)
 		if err != nil {
 			return err
@@ -110,12 +119,8 @@ func (s *Store) PrepareCampaign(ctx context.Context, v vendor.ID, c campaign.ID,
 			return err
 		}
 		state = next
-		month := int32(now.UTC().Year()*100 + int(now.UTC().Month())) //nolint:gosec // yyyymm
 		args := pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c, "status": next, "month": month}
 		if _, err := tx.Exec(ctx, s.sql("DispatchPrepare"), args); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, s.sql("DispatchPartitions"), pgx.StrictNamedArgs{"month": month}); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, s.sql("DispatchSharesInsert"), pgx.StrictNamedArgs{

@@ -331,10 +331,6 @@ func (s *Store) record(ctx context.Context, v vendor.ID, job SendJob, batch reco
 		if err := s.recordLeftovers(ctx, tx, v, job, batch); err != nil {
 			return err
 		}
-		rung, err := s.adoptOrphans(ctx, tx, v, job, batch)
-		if err != nil {
-			return err
-		}
 		// Before the money: it locks the campaign's row, which whoever closes the books
 		// locks before the accounts.
 		if err := s.requeue(ctx, tx, v, job, batch.back); err != nil {
@@ -346,6 +342,12 @@ func (s *Store) record(ctx context.Context, v vendor.ID, job SendJob, batch reco
 		}
 		// Late: batches of a campaign wait here for each other's commit.
 		if _, err := s.postTx(ctx, tx, v, capture(job, how, captured)); err != nil {
+			return err
+		}
+		// After that wait: a webhook that parks a status behind this look has the settlement
+		// look again within seconds, when this is committed.
+		rung, err := s.adoptOrphans(ctx, tx, v, job, batch)
+		if err != nil {
 			return err
 		}
 		if !leased {

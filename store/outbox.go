@@ -132,9 +132,9 @@ func (s *Store) FinishWork(ctx context.Context, v vendor.ID, claim ClaimID, back
 
 // SweepOutbox wakes turns that sleep over due events, and enqueues the settlement of
 // vendors whose unknown outcomes are past their grace, or whose settlements wait for
-// long. Safe to call from many relays.
+// long, and forgets statuses that found no message within seven days. Safe to call from many relays.
 func (s *Store) SweepOutbox(ctx context.Context) error {
-	for _, name := range []string{"OutboxTurnsRearm", "UnknownDueEnqueue", "SettlementDueEnqueue"} {
+	for _, name := range []string{"OutboxTurnsRearm", "UnknownDueEnqueue", "SettlementDueEnqueue", "OrphansForget"} {
 		if _, err := s.pool.Exec(ctx, s.sql(name)); err != nil {
 			return classify(err)
 		}

@@ -13,7 +13,8 @@ UPDATE campaigns SET status = @status, month = COALESCE(month, @month), version 
 WHERE vendor_id = @vendor_id AND id = @campaign_id;
 
 -- name: DispatchPartitions
-SELECT message_partitions_ensure(@month);
+-- Of the month and the next one, so that no month begins without.
+SELECT message_partitions_ensure(m) FROM unnest(ARRAY[@month::integer, @month::integer + CASE @month::integer % 100 WHEN 12 THEN 89 ELSE 1 END]) m;
 
 -- name: DispatchSharesInsert
 -- The quoted lines, to be handed out message by message.

@@ -66,6 +66,10 @@ FROM outbox_events WHERE available_at <= now();
 SELECT outbox_enqueue(v.vendor_id, 'settlement.due', v.vendor_id::text)
 FROM (SELECT DISTINCT vendor_id FROM settlements WHERE created_at < now() - interval '30 seconds' ORDER BY vendor_id LIMIT 1000) v;
 
+-- name: OrphansForget
+-- Statuses of messages that we never sent: of others who write from the number.
+DELETE FROM orphan_statuses WHERE received_at < now() - interval '7 days';
+
 -- name: OpenCampaigns
 -- Campaigns that must have a live workflow (standing ones have none). ring: nothing is left of it to wait for, or it
 -- was cancelled and rows are left that no claim holds: its doorbell is lost.
