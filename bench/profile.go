@@ -2,20 +2,27 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kloyst/kloyst-core/internal/devstack"
 )
 
-// profileFor is how long a CPU profile runs, from the start of the scenario.
-const profileFor = 20 * time.Second
+const (
+	// profileFor is how long a CPU profile runs, from the start of the scenario.
+	profileFor = 20 * time.Second
+
+	// heapAfter is when heaps and goroutines are looked at: sending is in full swing.
+	heapAfter = 6 * time.Second
+)
 
 // statementArgs make Postgres count the cost of statements, which costs a little itself: only a
 // profiled run does.
@@ -39,25 +46,28 @@ func (r *run) startProfiles(ctx context.Context) func() error {
 	if err == nil {
 		err = os.MkdirAll(folder, 0o750)
 	}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
+	keep := func(mode, profile, suffix string) error {
+		return r.download(ctx, r.State().InternalURL(mode)+"/debug/pprof/"+profile, filepath.Join(folder, r.scenario.Name+"-"+mode+suffix))
+	}
+	var g errgroup.Group
 	for _, mode := range []string{devstack.Worker, devstack.Outbox} {
-		wg.Go(func() {
-			e := r.download(ctx, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", r.State().InternalURL(mode), int(profileFor.Seconds())),
-				filepath.Join(folder, r.scenario.Name+"-"+mode+".cpu.pb.gz"))
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				err = e
-			}
+		g.Go(func() error {
+			return keep(mode, fmt.Sprintf("profile?seconds=%d", int(profileFor.Seconds())), ".cpu.pb.gz")
 		})
 	}
+	g.Go(func() error {
+		time.Sleep(heapAfter)
+		var errs error
+		for _, mode := range modes() {
+			errs = errors.Join(errs, keep(mode, "heap", ".heap.pb.gz"), keep(mode, "goroutine?debug=1", ".goroutines.txt"))
+		}
+		return errs
+	})
 	return func() error {
-		wg.Wait()
-		if err != nil {
+		if err := errors.Join(err, g.Wait()); err != nil {
 			return fmt.Errorf("profile: %w", err)
 		}
-		progress("%s: CPU profiles are in %s; read them with go tool pprof -top", r.scenario.Name, folder)
+		progress("%s: profiles of CPU and heap are in %s; read them with go tool pprof -top", r.scenario.Name, folder)
 		return r.statements(ctx, filepath.Join(folder, r.scenario.Name+"-statements.txt"))
 	}
 }
