@@ -55,9 +55,7 @@ func New(d Deps) (http.Handler, error) {
 
 	v1 := chi.NewRouter()
 	api := httpx.NewAPI(v1, "/"+d.Prefix)
-	if err := routes(api, d); err != nil {
-		return nil, err
-	}
+	routes(api, d)
 	if err := serveDocs(v1, api); err != nil {
 		return nil, err
 	}
@@ -66,12 +64,9 @@ func New(d Deps) (http.Handler, error) {
 }
 
 // routes is the table, contactRoutes and campaignRoutes its other parts.
-func routes(api *httpx.API, d Deps) error {
+func routes(api *httpx.API, d Deps) {
 	// Hashing is bound by processors and memory: two at once on each core keep both in use.
-	hasher, err := password.New(2 * runtime.GOMAXPROCS(0))
-	if err != nil {
-		return err
-	}
+	hasher := password.New(2 * runtime.GOMAXPROCS(0))
 	a := &auth{store: d.Store, ring: d.Ring, tokens: d.Tokens, hasher: hasher, throttle: newThrottle(d.Redis, d.RedisPrefix)}
 	httpx.Public(api, "POST /auth/register", 201, "Register a vendor and its owner", a.register)
 	httpx.Public(api, "POST /auth/verify-email", 200, "Confirm an e-mail address", a.verifyEmail)
@@ -102,7 +97,6 @@ func routes(api *httpx.API, d Deps) error {
 
 	contactRoutes(api, d)
 	campaignRoutes(api, d)
-	return nil
 }
 
 func contactRoutes(api *httpx.API, d Deps) {

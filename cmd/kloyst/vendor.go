@@ -121,11 +121,7 @@ func (c *vendorCreateCmd) vendor(ctx context.Context, ring *crypt.Ring, secret s
 	if err != nil {
 		return n, err
 	}
-	hasher, err := password.New(1)
-	if err != nil {
-		return n, err
-	}
-	if n.Owner.PasswordHash, err = hasher.Hash(ctx, secret); err != nil {
+	if n.Owner.PasswordHash, err = password.New(1).Hash(ctx, secret); err != nil {
 		return n, err
 	}
 	n.WrappedKeys, err = ring.NewVendorKeys(n.Vendor.ID)

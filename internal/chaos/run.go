@@ -155,11 +155,8 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.loadRates(ctx); err != nil {
 		return fmt.Errorf("load rate card: %w", err)
 	}
-	hasher, err := password.New(1)
-	if err != nil {
-		return err
-	}
-	if r.hash, err = hasher.Hash(ctx, secret); err != nil {
+	var err error
+	if r.hash, err = password.New(1).Hash(ctx, secret); err != nil {
 		return err
 	}
 	for n, people := range shareOut(r.Recipients) {

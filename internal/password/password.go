@@ -4,9 +4,12 @@ package password
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/argon2"
 )
 
 // cost of one hash: 19 MiB, two passes, one lane.
@@ -20,12 +23,18 @@ type Hasher struct {
 }
 
 // New makes a hasher that works on at most n passwords at once (19 MiB each).
-func New(n int) (*Hasher, error) {
-	decoy, err := argon2id.CreateHash("a password that nobody has", &cost)
-	if err != nil {
-		return nil, fmt.Errorf("hash password: %w", err)
-	}
-	return &Hasher{slots: make(chan struct{}, n), decoy: decoy}, nil
+func New(n int) *Hasher {
+	return &Hasher{slots: make(chan struct{}, n), decoy: decoy()}
+}
+
+// decoy is a hash that looks like any other and that no password has: salt and key are random.
+// Making it takes no hashing, whose memory a process would hold from its start on.
+func decoy() string {
+	random := make([]byte, cost.SaltLength+cost.KeyLength)
+	_, _ = rand.Read(random) // never fails: it ends the program instead
+	text := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, cost.Memory, cost.Iterations, cost.Parallelism,
+		text(random[:cost.SaltLength]), text(random[cost.SaltLength:]))
 }
 
 // Hash returns the PHC string of a password, waiting for a free slot until ctx ends.
