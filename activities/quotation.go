@@ -17,7 +17,7 @@ import (
 type Quotations struct {
 	Store *store.Store
 	Blobs *blob.Store
-	PDF   *pdf.Renderer
+	PDF   func() (*pdf.Renderer, error) // called for every document; its fonts need not be read before the first
 }
 
 // QuotationRef names a quotation.
@@ -46,7 +46,11 @@ func (a *Quotations) RenderQuotation(ctx context.Context, in QuotationRef) (Quot
 	if err != nil {
 		zone = time.UTC // a zone that left the world's list: dates are still right, and say so
 	}
-	file, err := a.PDF.Quotation(pdf.Offer{
+	renderer, err := a.PDF()
+	if err != nil {
+		return QuotationPDF{}, toTemporal(err)
+	}
+	file, err := renderer.Quotation(pdf.Offer{
 		Quotation: offer.Quotation, Vendor: offer.VendorName, Region: offer.Region, Campaign: offer.CampaignName, Zone: zone,
 	})
 	if err != nil {

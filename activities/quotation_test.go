@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"bytes"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,9 +68,9 @@ func TestRenderQuotation(t *testing.T) {
 	blobs, err := blob.Open(t.Context(), "file://"+t.TempDir())
 	require.NoError(t, err)
 	defer blobs.Close() // a test's folder
-	renderer, err := pdf.New("/usr/share/fonts/truetype/noto")
-	require.NoError(t, err)
-	act := &activities.Quotations{Store: s, Blobs: blobs, PDF: renderer}
+	act := &activities.Quotations{Store: s, Blobs: blobs, PDF: sync.OnceValues(func() (*pdf.Renderer, error) {
+		return pdf.New("/usr/share/fonts/truetype/noto")
+	})}
 	ref := activities.QuotationRef{Vendor: v, Quotation: q}
 
 	made, err := act.RenderQuotation(t.Context(), ref)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 	_ "time/tzdata" // quiet hours ask for recipients' zones, and a bare image has none
 
@@ -82,10 +83,8 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	imports := newWorker(temporal, workflows.QueueImport, cfg.WorkerImport, cfg)
 	imports.RegisterActivity(importing)
 
-	renderer, err := pdf.New(cfg.FontDir)
-	if err != nil {
-		return err
-	}
+	// Fonts take megabytes: a worker that draws nothing reads none.
+	renderer := sync.OnceValues(func() (*pdf.Renderer, error) { return pdf.New(cfg.FontDir) })
 	quotations := &activities.Quotations{Store: db, Blobs: blobs, PDF: renderer}
 	core.RegisterActivity(quotations)
 	pdfs := newWorker(temporal, workflows.QueuePDF, cfg.WorkerPDF, cfg)
