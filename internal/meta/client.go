@@ -84,6 +84,8 @@ func New(o Options) (*Client, error) {
 			MaxIdleConns:        conns,
 			MaxIdleConnsPerHost: conns,
 			IdleConnTimeout:     90 * time.Second,
+			// A message and its answer are below 2 KiB; hundreds of connections have both buffers.
+			ReadBufferSize: 2 << 10, WriteBufferSize: 2 << 10,
 		}
 	}
 	return &Client{
