@@ -40,6 +40,10 @@ build: go-is-here ## Build kloyst and metasim into .stack/bin
 temporal-server: go-is-here ## Build the real Temporal server, for `KLOYST_TEMPORAL=server make up` (minutes at first)
 	@$(GO) run ./tools/setup temporal-server temporal-sql-tool temporal-ui
 
+.PHONY: tctl
+tctl: go-is-here ## Build tctl, Temporal's retired command line that docs/runbook.md uses (minutes at first)
+	@$(GO) run ./tools/setup tctl
+
 .PHONY: demo
 demo: setup build up ## Set up, start the local stack, run one whole campaign (DEMO_CONTACTS=10000)
 	@$(STACK)/kloyst demo --contacts $(DEMO_CONTACTS)
@@ -69,7 +73,7 @@ clean: ## Stop the local stack and remove its data, logs and built programs
 
 .PHONY: test
 test: setup build ## Run every test against servers of its own (PKG=./store/... ARGS=-run=Name)
-	@$(GO) run ./tools/setup gotestsum
+	@$(GO) run ./tools/setup gotestsum $(if $(filter ./... ./internal/e2e%,$(PKG)),tctl)
 	$(GO) vet $(PKG)
 	$(STACK)/kloyst dev exec --only $(TEST_SERVICES) -- \
 		$(STACK)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 20m $(ARGS) $(PKG)

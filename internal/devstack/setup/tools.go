@@ -25,6 +25,7 @@ type tool struct {
 func tools() map[string]tool {
 	return map[string]tool{
 		"temporal": {"tools/temporal", "github.com/temporalio/cli/cmd/temporal", "about 4 minutes the first time"},
+		"tctl":     {"tools/tctl", "github.com/temporalio/tctl/cmd/tctl", "about 4 minutes the first time"},
 		"mailpit":  {"tools/mailpit", "github.com/axllent/mailpit", "about 1 minute the first time"},
 		"temporal-server": {
 			"tools/temporal-server", "go.temporal.io/server/cmd/server", "about 6 minutes the first time",
