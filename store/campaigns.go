@@ -9,7 +9,6 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/message"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
-	"github.com/kloyst/kloyst-core/internal/domain/pricing"
 	"github.com/kloyst/kloyst-core/internal/domain/quotation"
 	"github.com/kloyst/kloyst-core/internal/domain/template"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
@@ -175,35 +174,6 @@ func (s *Store) ListCampaigns(ctx context.Context, v vendor.ID, f CampaignFilter
 			"max_rows": limit,
 		}, func(row pgx.CollectableRow) (campaign.Campaign, error) { return scanCampaign(row) })
 		return err
-	})
-	return out, err
-}
-
-// AudienceCounts returns how many people a campaign of category to a would reach now,
-// by country. Suppressed people are not counted.
-func (s *Store) AudienceCounts(ctx context.Context, v vendor.ID, a campaign.Audience, c pricing.Category) (map[string]int64, error) {
-	var out map[string]int64
-	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
-		var err error
-		out, err = s.audienceTx(ctx, tx, v, a, c)
-		return err
-	})
-	return out, err
-}
-
-func (s *Store) audienceTx(ctx context.Context, tx pgx.Tx, v vendor.ID, a campaign.Audience, c pricing.Category) (map[string]int64, error) {
-	rows, err := tx.Query(ctx, s.sql("CampaignAudience"), pgx.StrictNamedArgs{
-		"vendor_id": v, "category": c, "any_labels": texts(a.AnyLabels), "all_labels": texts(a.AllLabels), "excluded_labels": texts(a.ExcludedLabels),
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]int64{}
-	var country string
-	var n int64
-	_, err = pgx.ForEachRow(rows, []any{&country, &n}, func() error {
-		out[country] = n
-		return nil
 	})
 	return out, err
 }

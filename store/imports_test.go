@@ -195,6 +195,10 @@ func TestApplyChunk_Strategies(t *testing.T) {
 			require.Equal(t, tt.counts, got)
 			require.Equal(t, tt.first, b.people(t)[string(hashOf(1))])
 			require.Equal(t, tt.audit, b.audits(t, j))
+			var strangers int
+			require.NoError(t, b.db.Super().QueryRow(t.Context(), `SELECT count(*) FROM contact_labels l JOIN contacts c ON c.id = l.contact_id
+				WHERE l.country IS DISTINCT FROM c.country`).Scan(&strangers))
+			require.Zero(t, strangers, "a label knows its contact's country")
 		})
 	}
 }

@@ -47,7 +47,7 @@ func TestSchema_EveryVendorTableIsBehindItsWall(t *testing.T) {
 	db := pgtest.New(t)
 	// Prices are the same for all; a raw webhook body may be several vendors'.
 	shared := []string{
-		"pricing_snapshots", "pricing_markets", "pricing_rates", "pricing_tiers", "platform_fee_rules", "tax_rules",
+		"pricing_snapshots", "pricing_markets", "pricing_rates", "pricing_tiers", "platform_fee_rules", "tax_rules", "pricing_policies",
 		"webhook_intakes", "goose_db_version",
 	}
 	rows, err := db.Super().Query(t.Context(), `

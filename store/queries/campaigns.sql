@@ -95,12 +95,51 @@ FROM templates t
 WHERE c.vendor_id = @vendor_id AND c.id = @id AND t.vendor_id = c.vendor_id AND t.id = c.template_id
 RETURNING t.name, t.language, t.category, t.status, t.parameter_format, t.components;
 
+-- name: PlanByHash
+-- For the rest of the transaction, or of its savepoint. Where the statistics do not know the rows
+-- yet, the planner expects a handful and would look through all of one side for each of the
+-- other; and it would compile what runs for a fifth of a second.
+SELECT set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true), set_config('work_mem', '96MB', true);
+
+-- name: AudienceOfLabel
+-- How many would get it, by country, where one label names the audience: one walk of that label.
+-- It counts whom the freeze would take, as CampaignAudience does: keep them in step. The
+-- country is absent in rows that were written before it was kept there.
+WITH barred AS MATERIALIZED (
+    SELECT l.contact_id FROM contact_labels l WHERE l.vendor_id = @vendor_id AND l.label_id = ANY(@excluded_labels::uuid[])
+    UNION ALL
+    SELECT i.contact_id FROM suppressions s
+    CROSS JOIN LATERAL (
+        SELECT i.contact_id FROM contact_identities i WHERE i.vendor_id = @vendor_id AND i.identity_hash = s.identity_hash OFFSET 0) i
+    WHERE s.vendor_id = @vendor_id AND s.lifted_at IS NULL AND s.scope IN ('ALL', @category::text)
+)
+SELECT l.country, count(*) FROM contact_labels l
+WHERE l.vendor_id = @vendor_id AND l.label_id = @label_id AND NOT EXISTS (SELECT FROM barred b WHERE b.contact_id = l.contact_id)
+GROUP BY l.country;
+
+-- name: AudienceOfLabels
+-- The same for several labels, grouped by contact.
+WITH marks AS (
+    SELECT l.contact_id, l.label_id = ANY(@any_labels::uuid[]) AS is_any, (l.label_id = ANY(@all_labels::uuid[]))::integer AS of_all,
+           l.label_id = ANY(@excluded_labels::uuid[]) AS barred, l.country
+    FROM contact_labels l
+    WHERE l.vendor_id = @vendor_id AND l.label_id = ANY(@any_labels::uuid[] || @all_labels::uuid[] || @excluded_labels::uuid[])
+    UNION ALL
+    SELECT i.contact_id, false, 0, true, NULL FROM suppressions s
+    CROSS JOIN LATERAL (
+        SELECT i.contact_id FROM contact_identities i WHERE i.vendor_id = @vendor_id AND i.identity_hash = s.identity_hash OFFSET 0) i
+    WHERE s.vendor_id = @vendor_id AND s.lifted_at IS NULL AND s.scope IN ('ALL', @category::text)
+), people AS (
+    SELECT max(m.country) AS country FROM marks m GROUP BY m.contact_id
+    HAVING (cardinality(@any_labels::uuid[]) = 0 OR bool_or(m.is_any)) AND sum(m.of_all) = cardinality(@all_labels::uuid[]) AND NOT bool_or(m.barred)
+)
+SELECT country, count(*) FROM people GROUP BY country;
+
 -- name: CampaignAudience
--- How many would get it, by country. It counts whom the freeze would take: keep the two
--- in step. It never looks at a name or number. What is known of a contact (its labels, that
--- it is suppressed) is gathered by grouping, and its country looked up by id, on purpose:
--- the cost goes with the audience, and with no statistics can it turn quadratic. As joins
--- it did right after an import: over a minute for 40,000 contacts.
+-- The same where a label's rows do not know their contact's country: it is looked up by id. On
+-- purpose by grouping and look-ups alone: the cost goes with the audience, and with no
+-- statistics can it turn quadratic. As joins it did right after an import: over a minute for
+-- 40,000 contacts.
 WITH marks AS (
     SELECT l.contact_id, l.label_id = ANY(@any_labels::uuid[]) AS is_any, (l.label_id = ANY(@all_labels::uuid[]))::integer AS of_all,
            l.label_id = ANY(@excluded_labels::uuid[]) AS barred

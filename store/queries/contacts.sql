@@ -52,9 +52,10 @@ FROM unnest($2::uuid[], $3::bytea[]) AS t(id, name)
 WHERE c.vendor_id = $1 AND c.id = t.id;
 
 -- name: ContactLabelInsertAll
--- $1 vendor, $2 labels, $3 contacts
-INSERT INTO contact_labels (vendor_id, label_id, contact_id)
-SELECT $1, t.label, t.contact FROM unnest($2::uuid[], $3::uuid[]) AS t(label, contact)
+-- $1 vendor, $2 labels, $3 contacts. The country is the contact's: audiences are counted by it.
+INSERT INTO contact_labels (vendor_id, label_id, contact_id, country)
+SELECT $1, t.label, t.contact, c.country FROM unnest($2::uuid[], $3::uuid[]) AS t(label, contact)
+CROSS JOIN LATERAL (SELECT c.country FROM contacts c WHERE c.vendor_id = $1 AND c.id = t.contact OFFSET 0) c
 ON CONFLICT DO NOTHING;
 
 -- name: ContactLabelDeleteAll

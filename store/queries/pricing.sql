@@ -54,8 +54,8 @@ ORDER BY effective_from DESC LIMIT 1;
 -- name: TaxRuleInsert
 INSERT INTO tax_rules (id, region, name, rate_bps, effective_from)
 VALUES (@id, @region, @name, @rate_bps, @effective_from::date)
-ON CONFLICT (region, effective_from) DO NOTHING;
+ON CONFLICT (region, state, effective_from) DO NOTHING;
 
 -- name: TaxRuleByDay
-SELECT name, rate_bps FROM tax_rules WHERE region = @region AND effective_from <= @day::date
+SELECT name, rate_bps FROM tax_rules WHERE region = @region AND state = '' AND effective_from <= @day::date
 ORDER BY effective_from DESC LIMIT 1;
