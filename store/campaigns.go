@@ -65,6 +65,7 @@ func (s *Store) campaignArgs(ctx context.Context, tx pgx.Tx, v vendor.ID, n camp
 		"category": t.Category, "audience": audience, "parameters": n.Parameters,
 		"scheduled_at": nullTime(n.ScheduledAt), "time_zone": n.TimeZone, "misfire_policy": n.Misfire,
 		"misfire_tolerance": int64(n.Tolerance / time.Second), "quiet_from": nil, "quiet_to": nil,
+		"lifetime": int64(n.Lifetime / time.Second),
 	}
 	if !n.Quiet.IsZero() {
 		args["quiet_from"], args["quiet_to"] = n.Quiet.From, n.Quiet.To
@@ -137,13 +138,14 @@ func scanCampaign(row pgx.Row) (campaign.Campaign, error) {
 		parent                                         *campaign.ID
 		scheduled, approved, frozen, started, finished *time.Time
 		until, expires                                 *time.Time
-		tolerance                                      int64
+		tolerance, lifetime                            int64
 		quietFrom, quietTo                             *int
 		further                                        *string
 	)
 	err := row.Scan(&c.ID, &c.Kind, &parent, &c.Name, &c.State, &c.HaltReason, &c.Template, &c.SenderNumber, &c.Category, &c.Audience, &c.Parameters,
 		&scheduled, &c.TimeZone, &q, &month, &c.Frozen, &c.Version, &by, &c.CreatedAt, &approved, &frozen, &started, &finished,
-		&c.HaltRemedy, &until, &expires, &c.Misfire, &tolerance, &quietFrom, &quietTo, &further)
+		&c.HaltRemedy, &until, &expires, &c.Misfire, &tolerance, &quietFrom, &quietTo, &further, &lifetime)
+	c.Lifetime = time.Duration(lifetime) * time.Second
 	c.Tolerance, c.Quiet, c.Further = time.Duration(tolerance)*time.Second, campaign.QuietHours{From: orZero(quietFrom), To: orZero(quietTo)}, orZero(further)
 	c.Quotation, c.Month, c.CreatedBy, c.Parent = orZero(q), orZero(month), orZero(by), orZero(parent)
 	c.ScheduledAt, c.ApprovedAt, c.FrozenAt = utc(scheduled), utc(approved), utc(frozen)

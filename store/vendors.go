@@ -83,6 +83,7 @@ func (s *Store) ChangeVendor(ctx context.Context, v vendor.ID, based int64, chan
 		}
 		return tx.QueryRow(ctx, s.sql("VendorUpdate"), pgx.StrictNamedArgs{
 			"vendor_id": v, "name": out.Name, "default_region": out.DefaultRegion, "time_zone": out.TimeZone,
+			"unknown_marketing": out.UnknownMarketing, "unknown_utility": out.UnknownUtility,
 		}).Scan(&out.Version)
 	})
 	return out, err
@@ -118,7 +119,8 @@ func (s *Store) VendorKeys(ctx context.Context, v vendor.ID) ([]byte, error) {
 func scanVendor(row pgx.Row) (vendor.Vendor, error) {
 	var v vendor.Vendor
 	var created time.Time
-	err := row.Scan(&v.ID, &v.Name, &v.Plan, &v.Status, &v.DefaultRegion, &v.Currency, &v.TimeZone, &v.Version, &created)
+	err := row.Scan(&v.ID, &v.Name, &v.Plan, &v.Status, &v.DefaultRegion, &v.Currency, &v.TimeZone, &v.Version, &created,
+		&v.UnknownMarketing, &v.UnknownUtility)
 	v.CreatedAt = created.UTC()
 	return v, err
 }

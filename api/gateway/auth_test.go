@@ -142,6 +142,13 @@ func TestVendor_SettingsKnowVersions(t *testing.T) {
 		refused(http.StatusPreconditionFailed, "request.version_conflict")
 	u.call(u.token, "PATCH", "/v1/vendor", object{"currency": "USD"}).refused(http.StatusUnprocessableEntity, "request.invalid")
 	u.call(u.token, "PATCH", "/v1/vendor", object{"time_zone": "Mars/Olympus"}).refused(http.StatusUnprocessableEntity, "vendor.time_zone_unknown")
+	standing := u.get("/v1/vendor").is(http.StatusOK)["unknown_outcomes"]
+	require.Equal(t, object{"marketing": "UNCONFIRMED", "utility": "RETRY"}, standing)
+	standing = u.call(u.token, "PATCH", "/v1/vendor", object{"unknown_outcomes": object{"marketing": "RETRY"}}).is(http.StatusOK)["unknown_outcomes"]
+	require.Equal(t, object{"marketing": "RETRY", "utility": "RETRY"}, standing)
+	u.call(u.token, "PATCH", "/v1/vendor", object{"unknown_outcomes": object{"utility": "UNCONFIRMED"}, "name": "Acme"}).is(http.StatusOK)
+	require.Equal(t, object{"marketing": "RETRY", "utility": "UNCONFIRMED"}, u.get("/v1/vendor").is(http.StatusOK)["unknown_outcomes"])
+	u.call(u.token, "PATCH", "/v1/vendor", object{"unknown_outcomes": object{"utility": "TWICE"}}).refused(http.StatusUnprocessableEntity, "request.invalid")
 	w.call("", "GET", "/v1/vendor", nil).refused(http.StatusUnauthorized, "auth.token_missing")
 	w.call("", "GET", "/v1/templates/"+id.Random(), nil).refused(http.StatusUnauthorized, "auth.token_missing")
 }

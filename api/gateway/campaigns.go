@@ -54,6 +54,7 @@ type campaignBody struct {
 	HaltRemedy     string                   `json:"halt_remedy,omitempty" doc:"What it means and what to do"`
 	HaltUntil      *time.Time               `json:"halt_until,omitempty" doc:"When it goes on by itself, if no event lets it before"`
 	ExpiresAt      *time.Time               `json:"expires_at,omitempty" doc:"What has not left by then does not"`
+	ExpiresAfter   int64                    `json:"expires_after_hours" doc:"From its start to its end"`
 	TemplateID     template.ID              `json:"template_id"`
 	SenderNumberID waba.NumberID            `json:"sender_number_id"`
 	Category       pricing.Category         `json:"category" doc:"What its messages are billed as"`
@@ -78,7 +79,7 @@ type campaignBody struct {
 func newCampaignBody(c campaign.Campaign) campaignBody {
 	b := campaignBody{
 		ID: c.ID, Kind: c.Kind, ParentID: c.Parent, Name: c.Name, Status: c.State, HaltReason: c.HaltReason, HaltRemedy: c.HaltRemedy,
-		HaltUntil: optional(c.HaltUntil), ExpiresAt: optional(c.ExpiresAt), TemplateID: c.Template, SenderNumberID: c.SenderNumber,
+		HaltUntil: optional(c.HaltUntil), ExpiresAt: optional(c.ExpiresAt), ExpiresAfter: int64(c.Lifetime / time.Hour), TemplateID: c.Template, SenderNumberID: c.SenderNumber,
 		Category: c.Category, Audience: newAudienceBody(c.Audience), Parameters: map[string]parameterBody{},
 		ScheduledAt: optional(c.ScheduledAt), TimeZone: c.TimeZone, QuotationID: quotation.ID(c.Quotation), CreatedBy: c.CreatedBy,
 		Misfire: c.Misfire, Tolerance: int64(c.Tolerance / time.Second), FurtherID: quotation.ID(c.Further),
@@ -119,6 +120,7 @@ type createCampaignInput struct {
 		Misfire        campaign.Misfire         `json:"misfire_policy,omitempty" enum:"SEND,SKIP,ASK" doc:"Without it SEND"`
 		Tolerance      *int64                   `json:"misfire_tolerance_seconds,omitempty" minimum:"0" maximum:"604800" doc:"Without it 900"`
 		QuietHours     quietBody                `json:"quiet_hours,omitzero" doc:"When nobody is written to, by the recipient's own clock"`
+		ExpiresAfter   int64                    `json:"expires_after_hours,omitempty" minimum:"1" maximum:"720" doc:"From its start to its end; what has not left by then does not. Without it 72"`
 	}
 }
 
@@ -135,6 +137,7 @@ func (h *campaigns) create(ctx context.Context, who httpx.Principal, in *createC
 		Name: in.Body.Name, Template: t, SenderNumber: n, Audience: campaign.NamedAudience(in.Body.Audience),
 		Parameters: newParameters(in.Body.Parameters), Wall: in.Body.ScheduledLocal, TimeZone: in.Body.TimeZone,
 		Misfire: in.Body.Misfire, Tolerance: campaign.DefaultTolerance, By: who.User,
+		Lifetime: time.Duration(in.Body.ExpiresAfter) * time.Hour,
 	}
 	if in.Body.Tolerance != nil {
 		spec.Tolerance = time.Duration(*in.Body.Tolerance) * time.Second

@@ -70,6 +70,7 @@ type changeCampaignInput struct {
 		Misfire        *campaign.Misfire        `json:"misfire_policy,omitempty" enum:"SEND,SKIP,ASK"`
 		Tolerance      *int64                   `json:"misfire_tolerance_seconds,omitempty" minimum:"0" maximum:"604800"`
 		QuietHours     *quietBody               `json:"quiet_hours,omitempty" doc:"Empty: none any more"`
+		ExpiresAfter   *int64                   `json:"expires_after_hours,omitempty" minimum:"1" maximum:"720"`
 	}
 }
 
@@ -101,6 +102,9 @@ func (in *changeCampaignInput) apply(n *campaign.NewCampaign) error {
 	}
 	if b.Tolerance != nil {
 		n.Tolerance = time.Duration(*b.Tolerance) * time.Second
+	}
+	if b.ExpiresAfter != nil {
+		n.Lifetime = time.Duration(*b.ExpiresAfter) * time.Hour
 	}
 	if b.ScheduledLocal != nil && *b.ScheduledLocal != "" {
 		n.ScheduledAt, n.Wall = time.Time{}, *b.ScheduledLocal

@@ -20,18 +20,21 @@ func TestCampaign_ChangeCloneDelete(t *testing.T) {
 	made := u.post("/v1/campaigns", u.campaign(), key("c1")...).is(http.StatusCreated)
 	require.Equal(t, "SEND", made["misfire_policy"])
 	require.InDelta(t, 900, made["misfire_tolerance_seconds"], 0)
+	require.InDelta(t, 72, made["expires_after_hours"], 0)
 	require.NotContains(t, made, "quiet_hours")
 	path := "/v1/campaigns/" + as[string](t, made["id"])
 	etag := u.get(path).header.Get("ETag")
 
 	changed := u.call(u.token, "PATCH", path, object{
 		"name": "Holi", "scheduled_local": "2036-11-25T09:30", "misfire_policy": "ASK", "misfire_tolerance_seconds": 60,
-		"quiet_hours": object{"from": "21:00", "to": "08:00"},
+		"quiet_hours": object{"from": "21:00", "to": "08:00"}, "expires_after_hours": 168,
 	}, "If-Match", etag)
 	body := changed.is(http.StatusOK)
 	require.Equal(t, "Holi", body["name"])
 	require.Equal(t, "2036-11-25T04:00:00Z", body["scheduled_at"])
 	require.Equal(t, "2036-11-25T09:30:00", body["scheduled_local"])
+	require.InDelta(t, 168, body["expires_after_hours"], 0)
+	u.call(u.token, "PATCH", path, object{"expires_after_hours": 721}).refused(http.StatusUnprocessableEntity, "request.invalid")
 	require.Equal(t, object{"from": "21:00", "to": "08:00"}, body["quiet_hours"])
 	require.NotEqual(t, etag, changed.header.Get("ETag"))
 	u.call(u.token, "PATCH", path, object{"name": "Late"}, "If-Match", etag).refused(http.StatusPreconditionFailed, "request.version_conflict")
@@ -52,6 +55,7 @@ func TestCampaign_ChangeCloneDelete(t *testing.T) {
 	named := u.post(path+"/clone", object{"name": "Holi 2"}, key("k2")...).is(http.StatusCreated)
 	require.Equal(t, "Holi 2", named["name"])
 	require.Equal(t, body["audience"], named["audience"])
+	require.InDelta(t, 168, named["expires_after_hours"], 0)
 	other := "/v1/campaigns/" + as[string](t, twin["id"])
 	require.Equal(t, http.StatusNoContent, u.call(u.token, "DELETE", other, nil).status)
 	u.get(other).refused(http.StatusNotFound, "campaign.not_found")

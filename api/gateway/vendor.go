@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kloyst/kloyst-core/api/httpx"
+	"github.com/kloyst/kloyst-core/internal/domain/failure"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/store"
 )
@@ -23,12 +24,21 @@ type vendorBody struct {
 	Currency      string        `json:"currency" doc:"ISO 4217"`
 	TimeZone      string        `json:"time_zone" doc:"IANA"`
 	CreatedAt     time.Time     `json:"created_at"`
+
+	UnknownOutcomes unknownBody `json:"unknown_outcomes" doc:"What becomes of a message that left and of which Meta never told anything"`
+}
+
+// unknownBody is a vendor's policy by the category of the message.
+type unknownBody struct {
+	Marketing failure.Policy `json:"marketing" enum:"UNCONFIRMED,RETRY" doc:"UNCONFIRMED: it is not sent again, it may have arrived. RETRY: it is, and may arrive twice"`
+	Utility   failure.Policy `json:"utility" enum:"UNCONFIRMED,RETRY" doc:"Of utility and authentication messages"`
 }
 
 func newVendorBody(v vendor.Vendor) vendorBody {
 	return vendorBody{
 		ID: v.ID, Name: v.Name, Plan: v.Plan, Status: v.Status, DefaultRegion: v.DefaultRegion,
 		Currency: v.Currency, TimeZone: v.TimeZone, CreatedAt: v.CreatedAt,
+		UnknownOutcomes: unknownBody{failure.Policy(v.UnknownMarketing), failure.Policy(v.UnknownUtility)},
 	}
 }
 
@@ -46,6 +56,11 @@ type changeVendorInput struct {
 		Name          *string `json:"name,omitempty" minLength:"1" maxLength:"100"`
 		DefaultRegion *string `json:"default_region,omitempty"`
 		TimeZone      *string `json:"time_zone,omitempty"`
+
+		UnknownOutcomes struct {
+			Marketing *string `json:"marketing,omitempty" enum:"UNCONFIRMED,RETRY"`
+			Utility   *string `json:"utility,omitempty" enum:"UNCONFIRMED,RETRY"`
+		} `json:"unknown_outcomes,omitzero" doc:"Decides about messages whose grace period ends from now on"`
 	}
 }
 
@@ -59,6 +74,8 @@ func (h *vendors) change(ctx context.Context, who httpx.Principal, in *changeVen
 		set(&v.Name, in.Body.Name)
 		set(&v.DefaultRegion, in.Body.DefaultRegion)
 		set(&v.TimeZone, in.Body.TimeZone)
+		set(&v.UnknownMarketing, in.Body.UnknownOutcomes.Marketing)
+		set(&v.UnknownUtility, in.Body.UnknownOutcomes.Utility)
 		return v.Check()
 	})
 	if errors.Is(err, vendor.ErrVersion) {

@@ -1,15 +1,15 @@
 -- name: CampaignInsert
 INSERT INTO campaigns (vendor_id, id, name, template_id, sender_number_id, category, audience, parameters, scheduled_at, time_zone, created_by,
-                       misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to)
+                       misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, expires_after)
 VALUES (@vendor_id, @id, @name, @template_id, @sender_number_id, @category, @audience, @parameters, @scheduled_at, @time_zone, @created_by,
-        @misfire_policy, @misfire_tolerance, @quiet_from, @quiet_to);
+        @misfire_policy, @misfire_tolerance, @quiet_from, @quiet_to, make_interval(secs => @lifetime::bigint));
 
 -- name: CampaignUpdate
 -- A campaign as its vendor wrote it again. What was quoted does not fit any more.
 UPDATE campaigns SET name = @name, template_id = @template_id, sender_number_id = @sender_number_id, category = @category, audience = @audience,
     parameters = @parameters, scheduled_at = @scheduled_at, time_zone = @time_zone, misfire_policy = @misfire_policy,
     misfire_tolerance_seconds = @misfire_tolerance, quiet_from = @quiet_from, quiet_to = @quiet_to,
-    status = @status, quotation_id = NULL, version = version + 1, updated_at = now()
+    expires_after = make_interval(secs => @lifetime::bigint), status = @status, quotation_id = NULL, version = version + 1, updated_at = now()
 WHERE vendor_id = @vendor_id AND id = @id;
 
 -- name: CampaignDelete
@@ -48,7 +48,8 @@ SELECT lower(name), id FROM labels WHERE vendor_id = @vendor_id AND lower(name) 
 -- name: CampaignByID
 SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), COALESCE(template_id::text, ''), sender_number_id, category, audience, parameters, scheduled_at,
        time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
-       COALESCE(halt_remedy, ''), halt_until, expires_at, misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, further_quotation_id
+       COALESCE(halt_remedy, ''), halt_until, expires_at, misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, further_quotation_id,
+       EXTRACT(EPOCH FROM expires_after)::bigint
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @id;
 
 -- name: CampaignLock
@@ -56,14 +57,16 @@ FROM campaigns WHERE vendor_id = @vendor_id AND id = @id;
 -- every message marked later. Standing campaigns are not their vendor's to steer.
 SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), COALESCE(template_id::text, ''), sender_number_id, category, audience, parameters, scheduled_at,
        time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
-       COALESCE(halt_remedy, ''), halt_until, expires_at, misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, further_quotation_id
+       COALESCE(halt_remedy, ''), halt_until, expires_at, misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, further_quotation_id,
+       EXTRACT(EPOCH FROM expires_after)::bigint
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @id AND kind <> 'SINGLE' FOR UPDATE;
 
 -- name: CampaignList
 -- Newest first: ids are made in time order. Replays and the like only when asked for.
 SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), COALESCE(template_id::text, ''), sender_number_id, category, audience, parameters, scheduled_at,
        time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
-       COALESCE(halt_remedy, ''), halt_until, expires_at, misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, further_quotation_id
+       COALESCE(halt_remedy, ''), halt_until, expires_at, misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, further_quotation_id,
+       EXTRACT(EPOCH FROM expires_after)::bigint
 FROM campaigns
 WHERE vendor_id = @vendor_id AND (@before::uuid IS NULL OR id < @before::uuid) AND (@status::text IS NULL OR status = @status::text)
   AND kind = COALESCE(@kind::text, 'CAMPAIGN')

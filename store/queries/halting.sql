@@ -47,7 +47,8 @@ SELECT EXISTS (SELECT 1 FROM campaigns WHERE vendor_id = @vendor_id AND status =
 -- Any campaign, the standing ones of one-off messages too, which have no template.
 SELECT id, kind, parent_id, name, status, COALESCE(halt_reason, ''), COALESCE(template_id::text, ''), sender_number_id, category, audience, parameters, scheduled_at,
        time_zone, quotation_id, month, frozen_count, version, created_by, created_at, approved_at, frozen_at, started_at, finished_at,
-       COALESCE(halt_remedy, ''), halt_until, expires_at, misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, further_quotation_id
+       COALESCE(halt_remedy, ''), halt_until, expires_at, misfire_policy, misfire_tolerance_seconds, quiet_from, quiet_to, further_quotation_id,
+       EXTRACT(EPOCH FROM expires_after)::bigint
 FROM campaigns WHERE vendor_id = @vendor_id AND id = @id FOR UPDATE;
 
 -- name: HaltUnusable

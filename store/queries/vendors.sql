@@ -16,19 +16,20 @@ ORDER BY version DESC LIMIT 1
 INSERT INTO wallets (vendor_id, currency) VALUES (@vendor_id, @currency)
 
 -- name: VendorByID
-SELECT vendor_id, name, plan, status, default_region, currency, time_zone, version, created_at
+SELECT vendor_id, name, plan, status, default_region, currency, time_zone, version, created_at, unknown_policy_marketing, unknown_policy_utility
 FROM vendors WHERE vendor_id = @vendor_id
 
 -- name: VendorLock
-SELECT vendor_id, name, plan, status, default_region, currency, time_zone, version, created_at
+SELECT vendor_id, name, plan, status, default_region, currency, time_zone, version, created_at, unknown_policy_marketing, unknown_policy_utility
 FROM vendors WHERE vendor_id = @vendor_id FOR UPDATE
 
 -- name: VendorUpdate
 UPDATE vendors
-SET name = @name, default_region = @default_region, time_zone = @time_zone, version = version + 1, updated_at = now()
+SET name = @name, default_region = @default_region, time_zone = @time_zone,
+    unknown_policy_marketing = @unknown_marketing, unknown_policy_utility = @unknown_utility, version = version + 1, updated_at = now()
 WHERE vendor_id = @vendor_id
 RETURNING version
 
 -- name: VendorList
-SELECT vendor_id, name, plan, status, default_region, currency, time_zone, version, created_at
+SELECT vendor_id, name, plan, status, default_region, currency, time_zone, version, created_at, unknown_policy_marketing, unknown_policy_utility
 FROM vendors ORDER BY created_at, vendor_id

@@ -35,6 +35,7 @@ type NewCampaign struct {
 	Misfire      Misfire   // "": MisfireSend
 	Tolerance    time.Duration
 	Quiet        QuietHours
+	Lifetime     time.Duration // from its start to its end; zero: DefaultLifetime
 	By           vendor.UserID
 }
 
@@ -49,6 +50,7 @@ type Campaign struct {
 	HaltRemedy   string    // what the vendor can do about it
 	HaltUntil    time.Time // when it goes on by itself; zero: not by time
 	ExpiresAt    time.Time // what has not left by then does not; zero: not started, or no end
+	Lifetime     time.Duration
 	Template     template.ID
 	SenderNumber waba.NumberID
 	Category     pricing.Category
@@ -78,6 +80,14 @@ func (c Campaign) Grew() bool {
 	return (c.State == Halted || c.State == Paused) && c.HaltReason == HaltAudienceGrew
 }
 
+// How long a campaign lasts from its start: what has not left by then does not. The bounds
+// are the product's own; the longest wait that Meta asks for takes seven days.
+const (
+	DefaultLifetime = 72 * time.Hour
+	minLifetime     = time.Hour
+	maxLifetime     = 30 * 24 * time.Hour
+)
+
 // maxName bounds a campaign's name, in characters.
 const maxName = 120
 
@@ -85,7 +95,7 @@ const maxName = 120
 // are those of its template.
 //
 // Errors: campaign.bad_name, campaign.bad_audience, campaign.bad_parameters,
-// campaign.bad_schedule, campaign.bad_misfire.
+// campaign.bad_schedule, campaign.bad_misfire, campaign.bad_lifetime.
 func (n NewCampaign) Validate(variables []template.Variable, now time.Time) (NewCampaign, error) {
 	n.Name = strings.TrimSpace(n.Name)
 	if n.Name == "" || utf8.RuneCountInString(n.Name) > maxName {
@@ -106,6 +116,12 @@ func (n NewCampaign) Validate(variables []template.Variable, now time.Time) (New
 	}
 	if n.Tolerance < 0 || n.Tolerance > maxTolerance {
 		return n, errs.InvalidField("campaign.bad_misfire", "/misfire_tolerance_seconds", "0 to 604,800 seconds")
+	}
+	if n.Lifetime == 0 {
+		n.Lifetime = DefaultLifetime
+	}
+	if n.Lifetime < minLifetime || n.Lifetime > maxLifetime {
+		return n, errs.InvalidField("campaign.bad_lifetime", "/expires_after_hours", "1 to 720 hours")
 	}
 	n.ScheduledAt, err = StartTime(n.ScheduledAt, n.Wall, n.TimeZone, now)
 	n.Wall = ""
@@ -149,6 +165,7 @@ func (c Campaign) Spec() NewCampaign {
 		Audience: NamedAudience{
 			AnyLabels: named(c.Audience.AnyLabels), AllLabels: named(c.Audience.AllLabels), ExcludedLabels: named(c.Audience.ExcludedLabels),
 		},
-		ScheduledAt: c.ScheduledAt, TimeZone: c.TimeZone, Misfire: c.Misfire, Tolerance: c.Tolerance, Quiet: c.Quiet, By: c.CreatedBy,
+		ScheduledAt: c.ScheduledAt, TimeZone: c.TimeZone, Misfire: c.Misfire, Tolerance: c.Tolerance, Quiet: c.Quiet,
+		Lifetime: c.Lifetime, By: c.CreatedBy,
 	}
 }

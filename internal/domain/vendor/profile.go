@@ -22,6 +22,10 @@ type Vendor struct {
 	TimeZone      string // IANA: how schedules and quiet hours are read
 	Version       int64  // grows with every change
 	CreatedAt     time.Time
+
+	// What becomes of messages whose outcome Meta never told, marketing ones and all others:
+	// the names of failure.Policy; "": as the platform does.
+	UnknownMarketing, UnknownUtility string
 }
 
 // User is a person who works for a vendor.
