@@ -180,12 +180,15 @@ const settlePages = 50
 
 // Settle closes standing campaigns of months that are over, works off what webhooks enqueued
 // for the vendor, halts what has to stop for it, and lets campaigns go on that waited for
-// money; it tells whether more waits.
+// money, or one-off messages for a time; it tells whether more waits.
 func (a *Dispatch) Settle(ctx context.Context, in SettleInput) (bool, error) {
 	if _, err := a.Store.CloseStanding(ctx, in.Vendor, time.Now()); err != nil {
 		return false, toTemporal(err)
 	}
 	if _, err := a.Store.ResumeHalted(ctx, in.Vendor, "", campaign.ByWallet); err != nil {
+		return false, toTemporal(err)
+	}
+	if _, err := a.Store.ResumeDue(ctx, in.Vendor, time.Now()); err != nil {
 		return false, toTemporal(err)
 	}
 	for page := range settlePages {

@@ -62,7 +62,7 @@ func (r *sendRun) judge(err error, m store.Marked, now time.Time, out *store.Sen
 		out.Waits++
 	}
 	if verdict.Halt != failure.OwnMessage {
-		r.stop(campaign.MetaStop(refusal.Class, verdict.Halt, refusal.Name, refusal.Remedy))
+		r.stop(metaStop(refusal, verdict.Halt))
 	}
 }
 
@@ -95,5 +95,12 @@ func judgeFallen(f store.Fallen) store.Judgement {
 		Refusal: e.Refusal(), Accepted: true, Attempt: f.Attempt, Waits: f.Waits,
 		Category: f.Category, Country: f.Country, Now: time.Now(), Expires: f.Expires, Roll: roll(),
 	})
-	return store.Judgement{Verdict: v, Class: e.Class, Stop: campaign.MetaStop(e.Class, v.Halt, e.Name, e.Remedy)}
+	return store.Judgement{Verdict: v, Class: e.Class, Stop: metaStop(e, v.Halt)}
+}
+
+// metaStop is the stop that a refusal of Meta's calls for.
+func metaStop(e *meta.Error, scope failure.Scope) campaign.Stop {
+	stop := campaign.MetaStop(e.Class, scope, e.Name, e.Remedy)
+	stop.Probe = e.Probe
+	return stop
 }

@@ -444,6 +444,18 @@ func TestHalt_GoesOnByItsEvent(t *testing.T) {
 		sync(t, b)
 		delivered(t, b)
 	})
+	t.Run("an account that could not be billed is tried again", func(t *testing.T) {
+		t.Parallel()
+		b := newOutcomeBench(t, 1)
+		b.at(t, http.MethodPut, "wabas/"+b.metaAccount, map[string]any{"lock_code": 131042}, nil)
+		refused(t, b, "META_PAYMENT_ISSUE")
+		require.WithinDuration(t, time.Now().Add(6*time.Hour), b.state(t).HaltUntil, time.Minute)
+		b.at(t, http.MethodPut, "wabas/"+b.metaAccount, map[string]any{"lock_code": 0}, nil)
+		b.exec(t, `UPDATE campaigns SET halt_until = now()`)
+		_, _, err := b.app.Overdue(t.Context(), b.v, b.campaign, time.Now(), 10)
+		require.NoError(t, err)
+		delivered(t, b)
+	})
 	t.Run("the account gets a new token", func(t *testing.T) {
 		t.Parallel()
 		b := newOutcomeBench(t, 1)

@@ -65,8 +65,9 @@ func (s *Store) haltOne(ctx context.Context, v vendor.ID, c campaign.ID, h campa
 		var (
 			state  campaign.State
 			pauses int
+			kind   campaign.Kind
 		)
-		err := tx.QueryRow(ctx, s.sql("HaltLock"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(&state, &pauses)
+		err := tx.QueryRow(ctx, s.sql("HaltLock"), pgx.StrictNamedArgs{"vendor_id": v, "campaign_id": c}).Scan(&state, &pauses, &kind)
 		if err != nil || state != campaign.Running {
 			return orNotFound(err, campaign.ErrNotFound)
 		}
@@ -87,8 +88,26 @@ func (s *Store) haltOne(ctx context.Context, v vendor.ID, c campaign.ID, h campa
 		if err := s.pauseLanes(ctx, tx, v, c, true); err != nil {
 			return err
 		}
-		return s.enqueue(ctx, tx, v, "campaign.changed", string(c))
+		if kind != campaign.KindSingle {
+			return s.enqueue(ctx, tx, v, "campaign.changed", string(c))
+		}
+		if until.IsZero() {
+			return nil // it has no workflow to be told
+		}
+		_, err = tx.Exec(ctx, s.sql("OutboxEnqueueAt"), pgx.StrictNamedArgs{
+			"vendor_id": v, "kind": haltOver, "subject_id": c, "at": until,
+		})
+		return err
 	})
+}
+
+// haltOver is the event that has standing campaigns go on whose halt ends by time.
+const haltOver = "singles.halt_over"
+
+// ResumeDue lets the vendor's standing campaigns go on whose halt ends by now. It returns
+// how many go on. A repeat changes nothing.
+func (s *Store) ResumeDue(ctx context.Context, v vendor.ID, now time.Time) (int, error) {
+	return s.resumeAll(ctx, v, "HaltDue", pgx.StrictNamedArgs{"vendor_id": v, "now": now})
 }
 
 // ResumeHalted lets the campaigns of an account go on that wait for one of wakers, if that
@@ -96,13 +115,18 @@ func (s *Store) haltOne(ctx context.Context, v vendor.ID, c campaign.ID, h campa
 // again since the halt. "" is any account of the vendor. It returns how many go on. A
 // repeat changes nothing.
 func (s *Store) ResumeHalted(ctx context.Context, v vendor.ID, account waba.ID, wakers ...campaign.Waker) (int, error) {
+	return s.resumeAll(ctx, v, "HaltWaiting", pgx.StrictNamedArgs{"vendor_id": v, "waba_ref": nullID(account), "wakers": texts(wakers)})
+}
+
+// resumeAll lets the halted campaigns go on that the statement given finds.
+func (s *Store) resumeAll(ctx context.Context, v vendor.ID, statement string, args pgx.StrictNamedArgs) (int, error) {
 	type waiting struct {
 		ID     campaign.ID
 		Reason string
 	}
 	var found []waiting
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, s.sql("HaltWaiting"), pgx.StrictNamedArgs{"vendor_id": v, "waba_ref": nullID(account), "wakers": texts(wakers)})
+		rows, err := tx.Query(ctx, s.sql(statement), args)
 		if err != nil {
 			return err
 		}

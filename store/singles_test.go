@@ -475,6 +475,35 @@ func TestSingle_AHaltedAccountRefusesUntilItGoesOn(t *testing.T) {
 	c.requireSound(t)
 }
 
+// A standing campaign has no workflow: the outbox keeps the clock of its halt.
+func TestSingle_AHaltThatEndsByTimeEnds(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, money.Unit)
+	m, err := c.accept(t.Context(), c.spec(1))
+	require.NoError(t, err)
+	var standing campaign.ID
+	require.NoError(t, c.db.Super().QueryRow(t.Context(), `SELECT campaign_id FROM standing_campaigns`).Scan(&standing))
+	_, err = c.HaltCampaigns(t.Context(), c.v, standing, campaign.Stop{Reason: "META_PAYMENT_ISSUE", Scope: failure.WholeAccount, Wakes: campaign.ByAccount, Probe: time.Hour})
+	require.NoError(t, err)
+	_, err = c.accept(t.Context(), c.spec(2))
+	require.ErrorIs(t, err, single.ErrHalted)
+	var clock time.Time
+	require.NoError(t, c.db.Super().QueryRow(t.Context(), `SELECT available_at FROM outbox_events WHERE kind = 'singles.halt_over'`).Scan(&clock))
+	require.WithinDuration(t, time.Now().Add(time.Hour), clock, time.Minute)
+	n, err := c.ResumeDue(t.Context(), c.v, clock.Add(-time.Minute))
+	require.NoError(t, err)
+	require.Zero(t, n)
+	n, err = c.ResumeDue(t.Context(), c.v, clock.Add(time.Second))
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	c.sendAll(t, func(*store.SendResult) {})
+	got, err := c.Message(t.Context(), c.v, m.ID)
+	require.NoError(t, err)
+	require.Equal(t, message.Sent, got.Status)
+	_, err = c.accept(t.Context(), c.spec(2))
+	require.NoError(t, err)
+}
+
 // What a float promised to a message of which Meta never told is not promised again: a late
 // word still finds its price there.
 func TestSingle_UnconfirmedStaysCovered(t *testing.T) {

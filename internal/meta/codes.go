@@ -132,7 +132,8 @@ var table = map[int]Code{ //nolint:gochecknoglobals // a constant in all but kin
 	368:    {Class: Account, Name: "POLICY_BLOCK", Remedy: "Meta has blocked the account for a while for breaking a policy. See WhatsApp Manager."},
 	131031: {Class: Account, Name: "ACCOUNT_LOCKED", Remedy: "Meta has locked the account. See Business Support Home."},
 	131037: {Class: Account, Name: "DISPLAY_NAME_PENDING", Scope: failure.OwnNumber, Remedy: "The number needs an approved display name before it can write."},
-	131042: {Class: Account, Name: "PAYMENT_ISSUE", Remedy: "Meta cannot bill the account. Add or repair the payment method in WhatsApp Manager, then resume."},
+	// No webhook tells that an account can be billed again.
+	131042: {Class: Account, Name: "PAYMENT_ISSUE", Probe: 6 * time.Hour, Remedy: "Meta cannot bill the account. Add or repair the payment method in WhatsApp Manager, then resume; without that it is tried again every six hours."},
 	131045: {Class: Account, Name: "NUMBER_NOT_READY", Scope: failure.OwnNumber, Remedy: numberRemedy},
 	131048: {Class: Account, Name: "SPAM_RATE_LIMIT", Scope: failure.OwnNumber, Remedy: "Too many people blocked or reported the number. Stop for some hours and look at its quality."},
 	131064: {Class: Account, Name: "MISCLASSIFICATION_LIMIT", Remedy: "Meta limits the account for templates in the wrong category. It ends by itself."},

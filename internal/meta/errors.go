@@ -41,6 +41,7 @@ type Code struct {
 	Wait   time.Duration // the least wait. Zero: the class's own
 	Tries  int           // of Retry and Later: the most tries. Zero: the class's own
 	Scope  failure.Scope // what has to stop beside the message. "": as the class says
+	Probe  time.Duration // what it stopped is tried again after so long. Zero: it waits for its event
 
 	StopsMarketing bool   // the person wants no marketing from this vendor any more
 	FinalIn        string // a country in which to wait with marketing is in vain
@@ -65,6 +66,7 @@ type Error struct {
 	Transient     bool
 	TraceID       string        // fbtrace_id, for Meta's support
 	RetryAfter    time.Duration // from the table or Meta's header; zero: the caller's own
+	Probe         time.Duration // see Code.Probe
 
 	known Code
 }
@@ -167,7 +169,7 @@ func (e *Error) classify(named bool) {
 	default:
 		c = Code{Class: Request, Name: "UNKNOWN", Remedy: "Meta refused this with a code we do not know. If many messages get it, tell support the code."}
 	}
-	e.Class, e.Name, e.Remedy, e.RetryAfter, e.known = c.Class, c.Name, c.Remedy, c.Wait, c
+	e.Class, e.Name, e.Remedy, e.RetryAfter, e.Probe, e.known = c.Class, c.Name, c.Remedy, c.Wait, c.Probe, c
 }
 
 // Classify gives a failure of this package the kind that the edges of a process act on.

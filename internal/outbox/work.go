@@ -37,7 +37,7 @@ func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 			id: workflows.InboundID(v), summary: "What persons wrote", workflow: workflows.Inbound,
 			input: workflows.InboundInput{Vendor: v},
 		})
-	case "settlement.due", "singles.month_over": // the month's float is settled with the rest
+	case "settlement.due", "singles.month_over", "singles.halt_over": // a standing campaign is settled with the rest
 		return r.signalWithStart(ctx, v, workflows.SignalSettle, starting{
 			id: workflows.SettlementID(v), summary: "Settlement of webhooks", workflow: workflows.Settlement,
 			input: workflows.SettlementInput{Vendor: v},

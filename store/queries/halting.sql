@@ -12,7 +12,7 @@ WHERE c.vendor_id = @vendor_id AND c.status = 'RUNNING'
 ORDER BY c.id;
 
 -- name: HaltLock
-SELECT status, template_pauses FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id FOR UPDATE;
+SELECT status, template_pauses, kind FROM campaigns WHERE vendor_id = @vendor_id AND id = @campaign_id FOR UPDATE;
 
 -- name: HaltSet
 UPDATE campaigns SET status = @status, halt_reason = @reason, halt_remedy = @remedy, halt_wakes = @wakes, halted_at = clock_timestamp(),
@@ -39,6 +39,11 @@ WHERE c.vendor_id = @vendor_id AND c.status = 'HALTED' AND c.halt_wakes = ANY(@w
                         WHEN 'WALLET' THEN true
                         ELSE GREATEST(w.heard_at, w.renewed_at) > c.halted_at END
 ORDER BY c.id;
+
+-- name: HaltDue
+-- Standing campaigns whose halt ends by time: they have no workflow that keeps a clock.
+SELECT id, COALESCE(halt_reason, '') FROM campaigns
+WHERE vendor_id = @vendor_id AND status = 'HALTED' AND kind = 'SINGLE' AND halt_until <= @now ORDER BY id;
 
 -- name: HaltWaitingForMoney
 SELECT EXISTS (SELECT 1 FROM campaigns WHERE vendor_id = @vendor_id AND status = 'HALTED' AND halt_wakes = 'WALLET');

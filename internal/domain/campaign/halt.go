@@ -29,6 +29,10 @@ type Stop struct {
 	Scope  failure.Scope // how far it reaches
 	Wakes  Waker         // "": a person only
 
+	// Probe has the campaign go on by itself after so long, to be halted again if nothing
+	// has changed: no event may tell that it has. Zero: never.
+	Probe time.Duration
+
 	pause bool // Meta has paused the template for a time it told
 }
 
@@ -101,6 +105,9 @@ func templatePauses() []time.Duration { return []time.Duration{3 * time.Hour, 6 
 func (s Stop) PauseEnds(pauses int, now time.Time) time.Time {
 	if waits := templatePauses(); s.pause && pauses < len(waits) {
 		return now.Add(waits[pauses])
+	}
+	if s.Probe > 0 {
+		return now.Add(s.Probe)
 	}
 	return time.Time{}
 }
