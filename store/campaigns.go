@@ -392,7 +392,8 @@ func (s *Store) CancelCampaign(ctx context.Context, v vendor.ID, c campaign.ID) 
 // SteerCampaign is PauseCampaign, ResumeCampaign or CancelCampaign by its event, run one
 // time per key of once.
 //
-// Errors: campaign.not_found, campaign.wrong_state, campaign.audience_grew.
+// Errors: campaign.not_found, campaign.wrong_state, campaign.audience_grew, and
+// wallet.insufficient_funds where the hold was used up.
 func (s *Store) SteerCampaign(ctx context.Context, v vendor.ID, c campaign.ID, e campaign.Event, once Once[campaign.Campaign]) (campaign.Campaign, error) {
 	return inTxOnce(ctx, s, v, once, func(tx pgx.Tx) (campaign.Campaign, error) {
 		row, err := s.campaignTx(ctx, tx, v, c, "CampaignLock")
@@ -410,6 +411,9 @@ func (s *Store) SteerCampaign(ctx context.Context, v vendor.ID, c campaign.ID, e
 		case campaign.Resume:
 			if row.HaltReason == campaign.HaltAudienceGrew {
 				return row, campaign.ErrAudienceGrew
+			}
+			if err := s.coverTx(ctx, tx, v, row); err != nil {
+				return row, err
 			}
 			row.HaltReason = ""
 		case campaign.Restart:

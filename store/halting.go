@@ -2,14 +2,17 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/failure"
+	"github.com/kloyst/kloyst-core/internal/domain/money"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/waba"
+	"github.com/kloyst/kloyst-core/internal/domain/wallet"
 )
 
 // HaltCampaign stops a running campaign for a reason that a person must see to. In any
@@ -160,13 +163,36 @@ func (s *Store) resumeFrom(ctx context.Context, v vendor.ID, c campaign.ID, reas
 		resumed = true
 		return s.resumeTx(ctx, tx, v, row)
 	})
+	if reason == campaign.HaltWalletEmpty && errors.Is(err, wallet.ErrInsufficientFunds) {
+		return false, nil // it waits for more
+	}
 	return resumed, err
+}
+
+// coverTx holds what a campaign lacks whose hold was used up: its row is locked.
+//
+// Errors: wallet.insufficient_funds.
+func (s *Store) coverTx(ctx context.Context, tx pgx.Tx, v vendor.ID, row campaign.Campaign) error {
+	if row.HaltReason != campaign.HaltWalletEmpty || row.Month == 0 {
+		return nil
+	}
+	var lacks money.Micros
+	if err := tx.QueryRow(ctx, s.sql("HaltUncovered"), pgx.StrictNamedArgs{
+		"vendor_id": v, "campaign_id": row.ID, "month": row.Month,
+	}).Scan(&lacks); err != nil {
+		return err
+	}
+	_, err := s.postTx(ctx, tx, v, wallet.Hold(string(row.ID), "cover/"+string(row.ID)+"/"+itoa(int(row.Version)), lacks))
+	return err
 }
 
 // resumeTx lets a paused or halted campaign go on, its row locked.
 func (s *Store) resumeTx(ctx context.Context, tx pgx.Tx, v vendor.ID, row campaign.Campaign) error {
 	next, err := campaign.Next(row.State, campaign.Resume)
 	if err != nil {
+		return err
+	}
+	if err := s.coverTx(ctx, tx, v, row); err != nil {
 		return err
 	}
 	row.HaltReason = ""

@@ -306,14 +306,16 @@ type Recording struct {
 
 // RecordSends writes what became of marked messages and captures the price of those
 // sent, in one transaction. A price that the campaign's hold does not cover is the
-// platform's loss. results are sorted by message; each message once.
+// platform's loss, and halts the campaign with WALLET_EMPTY. results are sorted by message; each message once.
 func (s *Store) RecordSends(ctx context.Context, v vendor.ID, job SendJob, results []SendResult, how Recording) error {
 	batch := newRecordBatch(results)
 	batch.grace = how.Grace
 	err := s.record(ctx, v, job, batch, how)
 	if errors.Is(err, wallet.ErrHoldExhausted) {
 		how.uncovered = true // it has left: that must be recorded, whoever pays
-		err = s.record(ctx, v, job, batch, how)
+		if err = s.record(ctx, v, job, batch, how); err == nil && job.Kind != SingleLane {
+			err = s.haltOne(ctx, v, job.Campaign, campaign.WalletStop())
+		}
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/money"
 	"github.com/kloyst/kloyst-core/internal/domain/template"
 	"github.com/kloyst/kloyst-core/internal/domain/waba"
+	"github.com/kloyst/kloyst-core/internal/domain/wallet"
 	"github.com/kloyst/kloyst-core/internal/id"
 	"github.com/kloyst/kloyst-core/internal/testkit/pgtest"
 	"github.com/kloyst/kloyst-core/store"
@@ -634,4 +635,50 @@ func TestSettle_AnyCourseOfEventsKeepsTheBooks(t *testing.T) {
 			require.LessOrEqual(t, topUp-w.Balance, charged, "nobody pays for a message twice, or for one that failed")
 		})
 	}
+}
+
+// Whatever used up the hold, the platform loses what was on the wire, and nothing more.
+func TestRecord_AHoldThatIsUsedUpHaltsUntilTheRestIsCovered(t *testing.T) {
+	t.Parallel()
+	c := newCampaign(t, 20).running(t)
+	_, err := c.PostAll(t.Context(), c.v, wallet.Release(string(c.campaign), "gone", 18*price))
+	require.NoError(t, err)
+	job := c.claim(t)
+	first, _, err := c.MarkSending(t.Context(), c.v, job, job.Messages[:5])
+	require.NoError(t, err)
+	require.Len(t, first, 5)
+	c.answer(t, job, first, sent)
+	row, err := c.Campaign(t.Context(), c.v, c.campaign)
+	require.NoError(t, err)
+	require.Equal(t, campaign.Halted, row.State)
+	require.Equal(t, campaign.HaltWalletEmpty, row.HaltReason)
+	rest, _, err := c.MarkSending(t.Context(), c.v, job, job.Messages[5:])
+	require.NoError(t, err)
+	require.Empty(t, rest)
+	require.NoError(t, c.ReturnRows(t.Context(), c.v, job, job.Messages[5:], time.Now()))
+	require.NoError(t, c.EndSend(t.Context(), c.v, job))
+
+	w, err := c.Wallet(t.Context(), c.v)
+	require.NoError(t, err)
+	_, err = c.PostAll(t.Context(), c.v, wallet.Adjust("empty", -w.Balance, "test"))
+	require.NoError(t, err)
+	went, err := c.ResumeHalted(t.Context(), c.v, "", campaign.ByWallet)
+	require.NoError(t, err)
+	require.Zero(t, went, "nothing came in")
+	_, err = c.ResumeCampaign(t.Context(), c.v, c.campaign)
+	require.ErrorIs(t, err, wallet.ErrInsufficientFunds)
+	c.topUp(t, 15*price)
+	went, err = c.ResumeHalted(t.Context(), c.v, "", campaign.ByWallet)
+	require.NoError(t, err)
+	require.Equal(t, 1, went)
+	job = c.claim(t)
+	rest = c.mark(t, job)
+	require.Len(t, rest, 15)
+	c.answer(t, job, rest, sent)
+	require.NoError(t, c.EndSend(t.Context(), c.v, job))
+	row, err = c.Campaign(t.Context(), c.v, c.campaign)
+	require.NoError(t, err)
+	require.Equal(t, campaign.Running, row.State)
+	c.finish(t)
+	require.Equal(t, map[string]int{"SENT": 20}, c.statuses(t))
 }

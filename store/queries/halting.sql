@@ -40,6 +40,19 @@ WHERE c.vendor_id = @vendor_id AND c.status = 'HALTED' AND c.halt_wakes = ANY(@w
                         ELSE GREATEST(w.heard_at, w.renewed_at) > c.halted_at END
 ORDER BY c.id;
 
+-- name: HaltUncovered
+-- What the hold lacks for the messages that may still be charged: those that did not end
+-- without an attempt, are not charged, and have not failed for good.
+SELECT GREATEST(COALESCE((
+    SELECT sum(m.price_micros) FROM message_logs m
+    WHERE m.vendor_id = @vendor_id AND m.campaign_id = @campaign_id AND m.month = @month AND m.outcome IS NULL
+      AND NOT EXISTS (
+          SELECT 1 FROM message_attempts a
+          WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = m.id
+            AND (a.captured_micros > a.refunded_micros OR a.status = 'FAILED' AND a.retry_at IS NULL))), 0)
+    - COALESCE((SELECT h.balance_micros FROM ledger_accounts h
+                WHERE h.vendor_id = @vendor_id AND h.kind = 'HOLD' AND h.campaign_id = @campaign_id), 0), 0)::bigint;
+
 -- name: HaltDue
 -- Standing campaigns whose halt ends by time: they have no workflow that keeps a clock.
 SELECT id, COALESCE(halt_reason, '') FROM campaigns

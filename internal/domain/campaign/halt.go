@@ -42,7 +42,8 @@ const (
 	// campaign cannot be resumed: its hold does not cover it.
 	HaltAudienceGrew = "AUDIENCE_GREW"
 
-	// HaltWalletEmpty is told when the wallet does not cover what is to be sent further.
+	// HaltWalletEmpty is told when the hold does not cover what is sent any more: what goes
+	// on would be at the platform's loss.
 	HaltWalletEmpty = "WALLET_EMPTY"
 
 	// HaltFailureRate is told by the circuit breaker.
@@ -73,6 +74,15 @@ func MetaStop(class failure.Class, scope failure.Scope, name, remedy string) Sto
 	case failure.Retry, failure.Later, failure.Number, failure.Pair, failure.App, failure.Recipient, failure.Request:
 	}
 	return h
+}
+
+// WalletStop is the stop of a campaign whose hold is used up. It goes on when the wallet
+// can cover the rest.
+func WalletStop() Stop {
+	return Stop{
+		Reason: HaltWalletEmpty, Scope: failure.OwnCampaign, Wakes: ByWallet,
+		Remedy: "The money held for the campaign does not cover its messages any more. Top up the wallet; the campaign goes on when the rest can be held.",
+	}
 }
 
 // TemplateStop is the stop of a campaign whose template is in status at Meta, which is not
