@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,17 +26,13 @@ type importState struct {
 
 // importContacts uploads the file, confirms the mapping, and waits for the counts.
 func (r *run) importContacts(ctx context.Context) error {
-	file, want := Contacts(r.Contacts, Seed)
-	r.result.refusable = want.Refused
-	r.say("uploading %d contacts, %.1f MB", want.Rows, float64(len(file))/1e6)
+	r.say("uploading %d contacts", r.Contacts)
 	var job importState
-	if err := r.during("upload", func() error {
-		return r.front.upload(ctx, "/contact-imports", file, map[string]string{
-			"strategy": "SKIP_DUPLICATES", "default_region": "IN",
-		}, &job)
-	}); err != nil {
+	want, err := r.uploadContacts(ctx, &job)
+	if err != nil {
 		return err
 	}
+	r.result.refusable = want.Refused
 	path := "/contact-imports/" + job.ID
 	wait := func(what string, states ...string) error {
 		return r.until(ctx, r.patience(15*time.Minute), what, func() (progress, error) {
@@ -69,6 +66,18 @@ func (r *run) importContacts(ctx context.Context) error {
 		return fmt.Errorf("the file holds %+v, the import counted %+v of %d", want, c, job.Total)
 	}
 	return nil
+}
+
+// uploadContacts sends the demo's file and tells what it holds.
+func (r *run) uploadContacts(ctx context.Context, job *importState) (want Expected, err error) {
+	fields := map[string]string{"strategy": "SKIP_DUPLICATES", "default_region": "IN"}
+	err = r.during("upload", func() error {
+		return r.front.upload(ctx, "/contact-imports", fields, func(to io.Writer) (err error) {
+			want, err = WriteContacts(to, r.Contacts, Seed)
+			return err
+		}, job)
+	})
+	return want, err
 }
 
 // quote composes the campaign and gets it priced.

@@ -121,25 +121,37 @@ func (a *api) send(ctx context.Context, r request, out any) error {
 	return nil
 }
 
-// upload sends a contact file as a form.
-func (a *api) upload(ctx context.Context, path string, file []byte, fields map[string]string, out any) error {
-	var body bytes.Buffer
-	body.Grow(len(file) + 4096)
-	form := multipart.NewWriter(&body)
+// upload sends a contact file as a form while write writes it: it is never whole in memory.
+// write has returned when upload does.
+func (a *api) upload(ctx context.Context, path string, fields map[string]string, write func(io.Writer) error, out any) error {
+	body, to := io.Pipe()
+	form := multipart.NewWriter(to)
+	written := make(chan error, 1)
+	go func() {
+		err := fill(form, fields, write)
+		_ = to.CloseWithError(err) // always nil
+		written <- err
+	}()
+	err := a.send(ctx, request{http.MethodPost, path, form.FormDataContentType(), body}, out)
+	_ = body.Close() // always nil; it ends a writer whose reader gave up
+	if e := <-written; err == nil && e != nil {
+		err = fmt.Errorf("make form: %w", e)
+	}
+	return err
+}
+
+func fill(form *multipart.Writer, fields map[string]string, write func(io.Writer) error) error {
 	for k, v := range fields {
 		if err := form.WriteField(k, v); err != nil {
-			return fmt.Errorf("make form: %w", err)
+			return err
 		}
 	}
 	part, err := form.CreateFormFile("file", "contacts.csv")
-	if err == nil {
-		_, err = part.Write(file)
-	}
-	if err == nil {
-		err = form.Close()
-	}
 	if err != nil {
-		return fmt.Errorf("make form: %w", err)
+		return err
 	}
-	return a.send(ctx, request{http.MethodPost, path, form.FormDataContentType(), &body}, out)
+	if err := write(part); err != nil {
+		return err
+	}
+	return form.Close()
 }

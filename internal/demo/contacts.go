@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 )
@@ -24,19 +25,25 @@ const refusedPrefix = "4915120"
 // person is the i-th valid number: a calling code, and what is dialled within the country.
 type person struct{ calling, national string }
 
-// Contacts makes a contact file of n rows: Indian numbers in national form among
+// Contacts is the file that WriteContacts writes.
+func Contacts(n int, seed uint64) ([]byte, Expected) {
+	var out bytes.Buffer
+	out.Grow(n * rowBytes)
+	want, _ := WriteContacts(&out, n, seed) // a buffer takes all
+	return out.Bytes(), want
+}
+
+// WriteContacts writes a contact file of n rows: Indian numbers in national form among
 // international ones of other countries, two in a hundred wrong, three in a hundred
 // written a second time in another spelling. The same seed makes the same file.
-func Contacts(n int, seed uint64) ([]byte, Expected) {
+func WriteContacts(to io.Writer, n int, seed uint64) (Expected, error) {
 	rng := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a reproducible file, no secret
 	var (
-		out  bytes.Buffer
 		want = Expected{Rows: n}
 		seen = make([]int32, 0, n) // the valid rows
 	)
-	out.Grow(n * rowBytes)
-	w := csv.NewWriter(&out)
-	w.Write([]string{"Mobile", "Full name", "Labels", "City"}) //nolint:errcheck,gosec // a buffer
+	w := csv.NewWriter(to)
+	w.Write([]string{"Mobile", "Full name", "Labels", "City"}) //nolint:errcheck,gosec // it keeps the error
 	names, cities := []string{"Asha Rao", "Ravi Kumar", "प्रिया शर्मा", "Omar \"Oz\" Haddad", "Lena, Weiß"}, []string{"Pune", "Delhi", "Berlin", "Dubai"}
 	for i := range n {
 		var mobile string
@@ -61,10 +68,10 @@ func Contacts(n int, seed uint64) ([]byte, Expected) {
 		if i%5 == 4 {
 			label = "customers"
 		}
-		w.Write([]string{mobile, names[i%len(names)], label, cities[i%len(cities)]}) //nolint:errcheck,gosec // a buffer
+		w.Write([]string{mobile, names[i%len(names)], label, cities[i%len(cities)]}) //nolint:errcheck,gosec // it keeps the error
 	}
 	w.Flush()
-	return out.Bytes(), want
+	return want, w.Error()
 }
 
 // rowBytes is about what a row takes: 52 on average, so that a million contacts are 52 MB,
