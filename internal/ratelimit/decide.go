@@ -28,11 +28,12 @@ const (
 // of the full rate back; a tenth is the floor. So the full rate is back after at most
 // eighteen quiet seconds. Rates are counted in thousandths of a message a second.
 //
-// Half a percent of Meta's rate is left alone: messages due evenly arrive less evenly, and
-// a second that begins with late ones and ends with early ones holds more than its share.
+// One percent of Meta's rate is left alone: messages due evenly arrive less evenly, and a
+// second that begins with late ones and ends with early ones holds more than its share. Those
+// that catch up after a stall (Space) use that percent, and so never leave faster than Meta takes.
 const (
 	perMessage  = 1000
-	usedOf1000  = 995
+	usedOf1000  = 990
 	keptTenths  = 7
 	stepShare   = 20
 	floorShare  = 10
