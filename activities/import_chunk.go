@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -112,7 +113,7 @@ func (c *chunkRun) run(ctx context.Context, s *store.Store) (importing.Counts, e
 	w := store.ChunkWork{
 		Import: c.ref.Import, No: c.ref.Chunk, Actor: importActor, Strategy: c.job.Strategy, Decided: c.counts,
 		ErrorsKey: key, Rows: make([]store.ChunkRow, len(c.people)), Labels: labels,
-		Rules: store.ChunkRules{New: c.seal, Merge: c.merge},
+		Rules: store.ChunkRules{New: c.seal, Changes: c.changes, Merge: c.merge},
 	}
 	for i := range c.people {
 		w.Rows[i] = c.people[i].ChunkRow
@@ -144,7 +145,7 @@ func (c *chunkRun) read(ctx context.Context) error {
 	if err == nil && seen != len(entries) {
 		return errMiscount
 	}
-	slices.SortFunc(c.people, func(a, b candidate) int { return slices.Compare(a.Hash, b.Hash) })
+	slices.SortFunc(c.people, func(a, b candidate) int { return bytes.Compare(a.Hash, b.Hash) })
 	return err
 }
 
@@ -251,22 +252,35 @@ func (c *chunkRun) seal(row int, id contact.ID) (store.SealedContact, error) {
 	return out, err
 }
 
-// merge decides and seals what a row changes.
-func (c *chunkRun) merge(row int, has store.HeldContact) (store.SealedChange, error) {
-	var out store.SealedChange
-	was := importing.Profile{Labels: has.Labels, Attributes: has.Attributes}
+// decide asks the rule what a row changes in a contact.
+func (c *chunkRun) decide(row int, has store.HeldContact) (was importing.Profile, change importing.Change, err error) {
+	was = importing.Profile{Labels: has.Labels, Attributes: has.Attributes}
 	if has.NameCT != nil && c.job.Strategy != importing.MergeLabels {
 		name, err := c.files.Keys.Decrypt(crypt.Name, string(has.ID), has.NameCT)
 		if err != nil {
-			return out, err
+			return was, change, err
 		}
 		was.Name = string(name)
 	}
-	out.Change = importing.Merge(c.job.Strategy, was, c.people[row].Profile, c.plan.Mapped())
+	return was, importing.Merge(c.job.Strategy, was, c.people[row].Profile, c.plan.Mapped()), nil
+}
+
+func (c *chunkRun) changes(row int, has store.HeldContact) (bool, error) {
+	_, change, err := c.decide(row, has)
+	return !change.Empty(), err
+}
+
+// merge decides and seals what a row changes.
+func (c *chunkRun) merge(row int, has store.HeldContact) (store.SealedChange, error) {
+	var out store.SealedChange
+	was, change, err := c.decide(row, has)
+	if err != nil {
+		return out, err
+	}
+	out.Change = change
 	if out.Empty() {
 		return out, nil
 	}
-	var err error
 	if out.SetName && out.Name != "" {
 		if out.NameCT, err = c.files.Keys.Encrypt(crypt.Name, string(has.ID), []byte(out.Name)); err != nil {
 			return out, err

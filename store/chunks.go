@@ -42,8 +42,10 @@ type ChunkRow struct {
 type ChunkRules struct {
 	// New seals a row that is nobody in the book yet, under the id it will have.
 	New func(row int, c contact.ID) (SealedContact, error)
-	// Merge decides what a row changes in a contact that is there, and seals it. It is
-	// not asked under SKIP_DUPLICATES.
+	// Changes tells whether Merge would change anything, and seals nothing. Who says no is
+	// not locked. Neither is asked under SKIP_DUPLICATES.
+	Changes func(row int, has HeldContact) (bool, error)
+	// Merge decides what a row changes in a contact that is there, and seals it.
 	Merge func(row int, has HeldContact) (SealedChange, error)
 }
 
@@ -81,6 +83,17 @@ var errMiscount = errs.New(errs.Internal, "import.miscount", "the rows of a chun
 //
 // Errors: import.not_found, import.wrong_state (cancelled), import.contention.
 func (s *Store) ApplyChunk(ctx context.Context, v vendor.ID, w ChunkWork) (importing.Counts, error) {
+	counts, err := s.applyChunk(ctx, v, &w, false)
+	if violates(err, "contacts_mobile_hash_key") || violates(err, "contact_identities_pkey") {
+		// Somebody else made one of them meanwhile, as two imports of one list do.
+		return s.applyChunk(ctx, v, &w, true)
+	}
+	return counts, err
+}
+
+// applyChunk is one try. A contested one asks, number by number, who else made it; the other
+// is broken off by the first number that somebody did.
+func (s *Store) applyChunk(ctx context.Context, v vendor.ID, w *ChunkWork, contested bool) (importing.Counts, error) {
 	var counts importing.Counts
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		c, err := s.lockChunk(ctx, tx, v, w.Import, w.No)
@@ -91,7 +104,7 @@ func (s *Store) ApplyChunk(ctx context.Context, v vendor.ID, w ChunkWork) (impor
 			counts = c.Counts
 			return nil
 		}
-		a := applying{store: s, tx: tx, vendor: v, work: &w, counts: w.Decided, labels: maps.Clone(w.Labels)}
+		a := applying{store: s, tx: tx, vendor: v, work: w, contested: contested, counts: w.Decided, labels: maps.Clone(w.Labels)}
 		known, err := a.insertNew(ctx)
 		if err != nil {
 			return err
@@ -118,9 +131,12 @@ type applying struct {
 	counts importing.Counts
 	labels map[string]contact.LabelID
 
+	contested bool
+
 	identities struct {
 		hashes   [][]byte
 		contacts []contact.ID
+		audits   [][]byte
 	}
 	names struct {
 		contacts []contact.ID
@@ -130,10 +146,10 @@ type applying struct {
 	unlabelled  []labelling
 	attributes  []attribute
 	unattribute []attribute
-	audit       struct {
-		contacts        []contact.ID
-		actions, fields []string
-		before, after   [][]byte
+	audit       struct { // of changes
+		contacts      []contact.ID
+		fields        []string
+		before, after [][]byte
 	}
 }
 
@@ -211,21 +227,52 @@ func (a *applying) dropKnown(ctx context.Context, todo []int, known map[contact.
 	return left, nil
 }
 
+// newContacts are the columns of contacts to be made. What else a row of contacts gets at its
+// import is one column more here, in insert and in the two statements.
+type newContacts struct {
+	ids       []contact.ID
+	hashes    [][]byte
+	countries []string
+	sealed    []SealedContact
+	mobiles   [][]byte
+	names     [][]byte
+}
+
+func (a *applying) seal(todo []int) (*newContacts, error) {
+	n := len(todo)
+	c := &newContacts{
+		ids: make([]contact.ID, n), hashes: make([][]byte, n), countries: make([]string, n), sealed: make([]SealedContact, n),
+		mobiles: make([][]byte, n), names: make([][]byte, n),
+	}
+	for k, i := range todo {
+		c.ids[k], c.hashes[k], c.countries[k] = id.New[contact.ID](), a.work.Rows[i].Hash, a.work.Rows[i].Country
+		var err error
+		if c.sealed[k], err = a.work.Rules.New(i, c.ids[k]); err != nil {
+			return nil, err
+		}
+		c.mobiles[k], c.names[k] = c.sealed[k].MobileCT, c.sealed[k].NameCT
+	}
+	return c, nil
+}
+
 // insert makes contacts of the rows in todo and returns those that somebody else made
 // in the meantime.
 func (a *applying) insert(ctx context.Context, todo []int) ([]int, error) {
-	n := len(todo)
-	ids, hashes, countries := make([]contact.ID, n), make([][]byte, n), make([]string, n)
-	mobiles, names, audits := make([][]byte, n), make([][]byte, n), make([][]byte, n)
-	for k, i := range todo {
-		ids[k], hashes[k], countries[k] = id.New[contact.ID](), a.work.Rows[i].Hash, a.work.Rows[i].Country
-		sealed, err := a.work.Rules.New(i, ids[k])
-		if err != nil {
+	c, err := a.seal(todo)
+	if err != nil {
+		return nil, err
+	}
+	args := []any{a.vendor, a.work.Import, uuids[contact.ID](c.ids), c.hashes, c.mobiles, c.names, c.countries}
+	if !a.contested {
+		if _, err := a.tx.Exec(ctx, a.store.sql("ContactInsertNew"), args...); err != nil {
 			return nil, err
 		}
-		mobiles[k], names[k], audits[k] = sealed.MobileCT, sealed.NameCT, sealed.AuditCT
+		for k, i := range todo {
+			a.created(i, c.ids[k], c.sealed[k].AuditCT)
+		}
+		return nil, nil
 	}
-	rows, err := a.tx.Query(ctx, a.store.sql("ContactInsertAll"), a.vendor, a.work.Import, ids, hashes, mobiles, names, countries)
+	rows, err := a.tx.Query(ctx, a.store.sql("ContactInsertAll"), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -234,16 +281,16 @@ func (a *applying) insert(ctx context.Context, todo []int) ([]int, error) {
 		return nil, err
 	}
 	isMade := make(map[contact.ID]bool, len(made))
-	for _, c := range made {
-		isMade[c] = true
+	for _, m := range made {
+		isMade[m] = true
 	}
 	var lost []int
 	for k, i := range todo {
-		if !isMade[ids[k]] {
+		if !isMade[c.ids[k]] {
 			lost = append(lost, i)
 			continue
 		}
-		a.created(i, ids[k], audits[k])
+		a.created(i, c.ids[k], c.sealed[k].AuditCT)
 	}
 	return lost, nil
 }
@@ -253,24 +300,24 @@ func (a *applying) created(row int, c contact.ID, audit []byte) {
 	a.counts.Created++
 	a.identities.hashes = append(a.identities.hashes, r.Hash)
 	a.identities.contacts = append(a.identities.contacts, c)
+	a.identities.audits = append(a.identities.audits, audit)
 	for _, l := range r.Profile.Labels {
 		a.labelled = append(a.labelled, labelling{a.labels[contact.LabelKey(l)], c})
 	}
 	for name, value := range r.Profile.Attributes {
 		a.attributes = append(a.attributes, attribute{c, name, value})
 	}
-	a.log(c, "CREATED", "", nil, audit)
 }
 
-func (a *applying) log(c contact.ID, action, fields string, before, after []byte) {
+func (a *applying) log(c contact.ID, fields string, before, after []byte) {
 	a.audit.contacts = append(a.audit.contacts, c)
-	a.audit.actions = append(a.audit.actions, action)
 	a.audit.fields = append(a.audit.fields, fields)
 	a.audit.before = append(a.audit.before, before)
 	a.audit.after = append(a.audit.after, after)
 }
 
-// mergeKnown locks the contacts that are there and asks the rule what changes.
+// mergeKnown asks the rule what changes in the contacts that are there, and locks those in
+// which something does: a list that is imported again writes nothing and waits for nobody.
 func (a *applying) mergeKnown(ctx context.Context, known map[contact.ID]int) error {
 	if a.work.Strategy == importing.SkipDuplicates {
 		a.counts.Unchanged += len(known)
@@ -279,7 +326,27 @@ func (a *applying) mergeKnown(ctx context.Context, known map[contact.ID]int) err
 	if len(known) == 0 {
 		return nil
 	}
-	held, err := a.hold(ctx, slices.Sorted(maps.Keys(known)))
+	ids := slices.Sorted(maps.Keys(known))
+	seen, err := a.hold(ctx, "ContactPeekAll", ids)
+	if err != nil {
+		return err
+	}
+	changing := ids[:0]
+	for _, h := range seen {
+		changes, err := a.work.Rules.Changes(known[h.ID], *h)
+		if err != nil {
+			return err
+		}
+		if changes {
+			changing = append(changing, h.ID)
+		} else {
+			a.counts.Unchanged++
+		}
+	}
+	if len(changing) == 0 {
+		return nil
+	}
+	held, err := a.hold(ctx, "ContactLockAll", changing)
 	if err != nil {
 		return err
 	}
@@ -297,15 +364,17 @@ func (a *applying) mergeKnown(ctx context.Context, known map[contact.ID]int) err
 	return nil
 }
 
-// hold locks contacts in the order of their key and reads what the strategy may change.
-func (a *applying) hold(ctx context.Context, ids []contact.ID) ([]*HeldContact, error) {
+// hold reads what the strategy may change of contacts, in the order of their key, and locks
+// them if the statement does.
+func (a *applying) hold(ctx context.Context, statement string, ids []contact.ID) ([]*HeldContact, error) {
 	b := &pgx.Batch{}
-	b.Queue(a.store.sql("ContactLockAll"), a.vendor, ids)
+	keys := uuids[contact.ID](ids)
+	b.Queue(a.store.sql(statement), a.vendor, keys)
 	if a.work.Strategy != importing.UpdateMetadata {
-		b.Queue(a.store.sql("ContactLabelsOf"), a.vendor, ids)
+		b.Queue(a.store.sql("ContactLabelsOf"), a.vendor, keys)
 	}
 	if a.work.Strategy != importing.MergeLabels {
-		b.Queue(a.store.sql("ContactAttributesOf"), a.vendor, ids)
+		b.Queue(a.store.sql("ContactAttributesOf"), a.vendor, keys)
 	}
 	results := a.tx.SendBatch(ctx, b)
 	defer results.Close()
@@ -384,7 +453,7 @@ func (a *applying) updated(c contact.ID, change SealedChange) {
 	for _, name := range change.DropAttributes {
 		a.unattribute = append(a.unattribute, attribute{contact: c, name: name})
 	}
-	a.log(c, "UPDATED", strings.Join(change.Fields(), ","), change.BeforeCT, change.AfterCT)
+	a.log(c, strings.Join(change.Fields(), ","), change.BeforeCT, change.AfterCT)
 }
 
 // write sends everything that follows from the decisions, and the chunk's status, in
@@ -396,8 +465,9 @@ func (a *applying) write(ctx context.Context, c ImportChunk) error {
 			b.Queue(a.store.sql(name), append([]any{a.vendor}, args...)...)
 		}
 	}
-	queue("ContactIdentityInsertAll", len(a.identities.contacts), a.identities.hashes, a.identities.contacts)
-	queue("ContactNameUpdateAll", len(a.names.contacts), a.names.contacts, a.names.cts)
+	made := uuids[contact.ID](a.identities.contacts)
+	queue("ContactIdentityInsertAll", len(made), a.identities.hashes, made)
+	queue("ContactNameUpdateAll", len(a.names.contacts), uuids[contact.ID](a.names.contacts), a.names.cts)
 	labels, contacts := splitLabellings(a.unlabelled)
 	queue("ContactLabelDeleteAll", len(labels), labels, contacts)
 	labels, contacts = splitLabellings(a.labelled)
@@ -406,13 +476,14 @@ func (a *applying) write(ctx context.Context, c ImportChunk) error {
 	queue("ContactAttributeDeleteAll", len(owners), owners, names)
 	owners, names, values := splitAttributes(a.attributes)
 	queue("ContactAttributeUpsertAll", len(owners), owners, names, values)
-	queue("ContactAuditInsertAll", len(a.audit.contacts), a.work.Import, a.work.Actor,
-		a.audit.contacts, a.audit.actions, a.audit.fields, a.audit.before, a.audit.after)
+	queue("ContactAuditCreated", len(made), a.work.Import, a.work.Actor, made, a.identities.audits)
+	queue("ContactAuditUpdated", len(a.audit.contacts), a.work.Import, a.work.Actor,
+		uuids[contact.ID](a.audit.contacts), a.audit.fields, a.audit.before, a.audit.after)
 	b.Queue(a.store.sql("ChunkFinish"), chunkFinishArgs(a.vendor, a.work.Import, c))
 	return a.tx.SendBatch(ctx, b).Close()
 }
 
-func splitLabellings(all []labelling) (labels []contact.LabelID, contacts []contact.ID) {
+func splitLabellings(all []labelling) (labels uuids[contact.LabelID], contacts uuids[contact.ID]) {
 	slices.SortFunc(all, func(x, y labelling) int {
 		return cmp.Or(cmp.Compare(x.label, y.label), cmp.Compare(x.contact, y.contact))
 	})
@@ -422,7 +493,7 @@ func splitLabellings(all []labelling) (labels []contact.LabelID, contacts []cont
 	return labels, contacts
 }
 
-func splitAttributes(all []attribute) (contacts []contact.ID, names, values []string) {
+func splitAttributes(all []attribute) (contacts uuids[contact.ID], names, values []string) {
 	slices.SortFunc(all, func(x, y attribute) int {
 		return cmp.Or(cmp.Compare(x.contact, y.contact), cmp.Compare(x.name, y.name))
 	})

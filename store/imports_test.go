@@ -97,13 +97,17 @@ func (b book) work(t *testing.T, i importing.ID, no int, s importing.Strategy, p
 	var err error
 	w.Labels, err = b.EnsureLabels(t.Context(), b.v, labels)
 	require.NoError(t, err)
+	decide := func(row int, has store.HeldContact) importing.Change {
+		return importing.Merge(s, importing.Profile{Name: string(has.NameCT), Labels: has.Labels, Attributes: has.Attributes},
+			w.Rows[row].Profile, importing.Mapped{Name: true, Labels: true, Attributes: true})
+	}
 	w.Rules = store.ChunkRules{
 		New: func(row int, _ contact.ID) (store.SealedContact, error) {
 			return store.SealedContact{MobileCT: w.Rows[row].Hash, NameCT: []byte(w.Rows[row].Profile.Name), AuditCT: []byte("after")}, nil
 		},
+		Changes: func(row int, has store.HeldContact) (bool, error) { return !decide(row, has).Empty(), nil },
 		Merge: func(row int, has store.HeldContact) (store.SealedChange, error) {
-			c := importing.Merge(s, importing.Profile{Name: string(has.NameCT), Labels: has.Labels, Attributes: has.Attributes},
-				w.Rows[row].Profile, importing.Mapped{Name: true, Labels: true, Attributes: true})
+			c := decide(row, has)
 			return store.SealedChange{Change: c, NameCT: []byte(c.Name), BeforeCT: []byte("before"), AfterCT: []byte("after")}, nil
 		},
 	}

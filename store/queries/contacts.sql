@@ -14,6 +14,12 @@ WHERE i.vendor_id = $1 AND i.identity_hash = ANY($2::bytea[])
 -- $1 vendor, $2 hashes: which of them are somebody in the book.
 SELECT identity_hash, contact_id FROM contact_identities WHERE vendor_id = $1 AND identity_hash = ANY($2::bytea[]);
 
+-- name: ContactInsertNew
+-- As ContactInsertAll, of numbers that were nobody's a moment ago: without a look-up for each.
+INSERT INTO contacts (vendor_id, id, mobile_hash, mobile_ct, name_ct, country, source_import_id)
+SELECT $1, t.id, t.hash, t.mobile, t.name, t.country, $2
+FROM unnest($3::uuid[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[]) AS t(id, hash, mobile, name, country);
+
 -- name: ContactInsertAll
 -- $1 vendor, $2 import, $3.. rows in the order of their hash: two imports that meet take
 -- the unique index in the same order and wait instead of deadlocking. Returns who is new.
@@ -32,6 +38,10 @@ ON CONFLICT DO NOTHING;
 -- name: ContactLockAll
 -- $1 vendor, $2 contacts. Primary-key order, as every writer of several contacts.
 SELECT id, name_ct FROM contacts WHERE vendor_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: ContactPeekAll
+-- $1 vendor, $2 contacts: as ContactLockAll, without locks.
+SELECT id, name_ct FROM contacts WHERE vendor_id = $1 AND id = ANY($2::uuid[]) ORDER BY id;
 
 -- name: ContactLabelsOf
 -- $1 vendor, $2 contacts
@@ -74,11 +84,16 @@ ON CONFLICT (vendor_id, contact_id, name) DO UPDATE SET value = EXCLUDED.value;
 DELETE FROM contact_attributes a USING unnest($2::uuid[], $3::text[]) AS t(contact, name)
 WHERE a.vendor_id = $1 AND a.contact_id = t.contact AND a.name = t.name;
 
--- name: ContactAuditInsertAll
--- $1 vendor, $2 import, $3 actor, $4 contacts, $5 actions, $6 fields (joined by commas), $7 before, $8 after
+-- name: ContactAuditCreated
+-- $1 vendor, $2 import, $3 actor, $4 contacts, $5 after
+INSERT INTO contact_audit_logs (vendor_id, contact_id, import_id, action, after_ct, actor)
+SELECT $1, t.contact, $2, 'CREATED', t.after, $3 FROM unnest($4::uuid[], $5::bytea[]) AS t(contact, after);
+
+-- name: ContactAuditUpdated
+-- $1 vendor, $2 import, $3 actor, $4 contacts, $5 fields (joined by commas), $6 before, $7 after
 INSERT INTO contact_audit_logs (vendor_id, contact_id, import_id, action, fields, before_ct, after_ct, actor)
-SELECT $1, t.contact, $2, t.action, string_to_array(t.fields, ','), t.before, t.after, $3
-FROM unnest($4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::bytea[]) AS t(contact, action, fields, before, after);
+SELECT $1, t.contact, $2, 'UPDATED', string_to_array(t.fields, ','), t.before, t.after, $3
+FROM unnest($4::uuid[], $5::text[], $6::bytea[], $7::bytea[]) AS t(contact, fields, before, after);
 
 -- name: LabelInsertAll
 -- $1 vendor, $2 ids, $3 names sorted by their lower case
