@@ -28,12 +28,12 @@ const (
 // of the full rate back; a tenth is the floor. So the full rate is back after at most
 // eighteen quiet seconds. Rates are counted in thousandths of a message a second.
 //
-// One percent of Meta's rate is left alone: messages due evenly arrive less evenly, and a
+// One and a half percent of Meta's rate is left alone: messages due evenly arrive less evenly, and a
 // second that begins with late ones and ends with early ones holds more than its share. Those
-// that catch up after a stall (Space) use that percent, and so never leave faster than Meta takes.
+// that catch up after a stall (Space) use one of them, and so never leave faster than Meta takes.
 const (
 	perMessage  = 1000
-	usedOf1000  = 990
+	usedOf1000  = 985
 	keptTenths  = 7
 	stepShare   = 20
 	floorShare  = 10

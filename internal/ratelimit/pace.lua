@@ -28,7 +28,7 @@ if since == 0 or was ~= run then
   set('since', since)
   set('run', run)
 end
-local full = limit * 990
+local full = limit * 985
 local function rate()
   if cut == 0 then return full end
   local steps = math.floor(math.max(now - hit, 0) / 1000000)

@@ -269,11 +269,11 @@ func TestLimiter_SharesOnePaceBetweenManyAndSlowsAll(t *testing.T) {
 	require.Equal(t, lateAlone, first.Late)
 	require.Equal(t, lateBesideOthers, second.Late, "two workers share the number")
 	require.NoError(t, b.Slow(t.Context(), "1555", 80))
-	require.Equal(t, 12627*time.Microsecond, first.Gap)
-	require.Equal(t, 18038*time.Microsecond, take(a).Gap, "seven tenths")
+	require.Equal(t, 12691*time.Microsecond, first.Gap)
+	require.Equal(t, 18130*time.Microsecond, take(a).Gap, "seven tenths")
 	pace, err := a.Pace(t.Context(), "1555", 80)
 	require.NoError(t, err)
-	require.InDelta(t, 55.44, pace, 0.1)
+	require.InDelta(t, 55.16, pace, 0.1)
 }
 
 func TestLimiter_WithoutRedisNothingIsGranted(t *testing.T) {
