@@ -35,6 +35,11 @@ const (
 	lanesPerBatch = 40
 	gatherFor     = 250 * time.Millisecond
 
+	// spacedBy is how long after a batch the next one begins at the earliest, unless it is
+	// full or holds one-off messages: when many small campaigns start, each would get a
+	// workflow of its own.
+	spacedBy = 200 * time.Millisecond
+
 	// claimLease is how long a claim may show no sign of life before a relay starts its
 	// workflow again: well above the time to start one, well below a person's patience.
 	claimLease = 30 * time.Second
@@ -129,23 +134,25 @@ func (r *Relay) claim(ctx context.Context) error {
 	starts, startCtx := errgroup.WithContext(ctx)
 	starts.SetLimit(startsAtOnce)
 	defer starts.Wait() //nolint:errcheck // starts report their own failures
-	idle, lastWork := minIdle, time.Time{}
+	idle, lastWork, lastBatch := minIdle, time.Time{}, time.Time{}
 	for ctx.Err() == nil {
-		work, sends, err := r.gather(ctx)
+		worked := 0
+		sends, err := r.gather(ctx, lastBatch.Add(spacedBy), func(c store.Claim) {
+			worked++
+			starts.Go(func() error { r.publishWork(startCtx, c); return nil })
+		})
 		if err != nil {
 			r.Log.ErrorContext(ctx, "outbox claim failed", "error", err)
 		}
-		for _, c := range work {
-			starts.Go(func() error { r.publishWork(startCtx, c); return nil })
-		}
 		if len(sends) > 0 {
+			lastBatch = time.Now()
 			starts.Go(func() error { r.publishSends(startCtx, sends); return nil })
 		}
 		switch {
 		case err != nil:
 			pause(ctx, time.Second)
 			continue
-		case len(work)+len(sends) > 0:
+		case worked+len(sends) > 0:
 			idle, lastWork = minIdle, time.Now()
 			continue
 		}
@@ -160,25 +167,33 @@ func (r *Relay) claim(ctx context.Context) error {
 }
 
 // gather claims into one batch until there is no more, or enough for one workflow, or
-// the first rows have waited gatherFor. Fairness is between claims, cost is per workflow
-// and per activity: under load, several small fair claims share them. What was claimed
-// before an error is returned with it.
-func (r *Relay) gather(ctx context.Context) (work, sends []store.Claim, err error) {
+// the first rows have waited gatherFor; a small one waits for more until earliest. Fairness
+// is between claims, cost is per workflow and per activity: under load, several small fair
+// claims share them. Work that starts workflows of its own is published as it comes. What
+// was claimed before an error is returned with it.
+func (r *Relay) gather(ctx context.Context, earliest time.Time, publish func(store.Claim)) (sends []store.Claim, err error) {
 	batch, began, rows := id.Random(), time.Now(), 0
 	at := map[store.ClaimID]int{}
+	urgent := false
 	for rows < rowsPerBatch && len(sends) < lanesPerBatch && time.Since(began) < gatherFor {
 		claims, err := r.Store.ClaimOutbox(ctx, batch, store.ClaimShare{
 			Vendors: vendorsPerClaim, PerVendor: rowsPerVendor, Total: rowsPerClaim, Lease: claimLease,
 		})
-		if err != nil || len(claims) == 0 {
-			return work, sends, err
+		left := time.Until(earliest)
+		switch {
+		case err != nil, len(claims) == 0 && (urgent || len(sends) == 0 || left <= 0):
+			return sends, err
+		case len(claims) == 0:
+			r.nap(ctx, left)
+			continue
 		}
 		r.Metrics.Claims.Inc()
 		for _, c := range claims {
 			i, again := at[c.ID]
+			urgent = urgent || c.Kind == store.SingleLane
 			switch {
 			case c.Kind == "WORK":
-				work = append(work, c)
+				publish(c)
 			case again: // the same claim, grown
 				rows += len(c.Messages) - len(sends[i].Messages)
 				sends[i] = c
@@ -188,7 +203,7 @@ func (r *Relay) gather(ctx context.Context) (work, sends []store.Claim, err erro
 			}
 		}
 	}
-	return work, sends, nil
+	return sends, nil
 }
 
 // nap waits for d, the bell, or the next turn that falls due.
