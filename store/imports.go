@@ -184,13 +184,21 @@ func (s *Store) Import(ctx context.Context, v vendor.ID, i importing.ID) (Import
 	return out, err
 }
 
-// ListImports returns up to limit imports older than before ("" for the newest), of one
-// status ("" for all), newest first. Their samples are left out.
-func (s *Store) ListImports(ctx context.Context, v vendor.ID, status importing.Status, before importing.ID, limit int) ([]Import, error) {
+// ImportQuery asks for imports; the zero value is for all of them.
+type ImportQuery struct {
+	Status   importing.Status
+	From, To time.Time // uploaded then or later, and before then
+	FileName string    // a part of it, in any case
+}
+
+// ListImports returns up to limit of the imports that are asked for, older than before
+// ("" for the newest), newest first. Their samples are left out.
+func (s *Store) ListImports(ctx context.Context, v vendor.ID, q ImportQuery, before importing.ID, limit int) ([]Import, error) {
 	var out []Import
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, s.sql("ImportList"), pgx.StrictNamedArgs{
-			"vendor_id": v, "status": status, "before": nullable(string(before)), "limit": limit,
+			"vendor_id": v, "status": q.Status, "made_from": nullTime(q.From), "made_to": nullTime(q.To), "file_name": q.FileName,
+			"before": nullable(string(before)), "limit": limit,
 		})
 		if err != nil {
 			return err

@@ -353,13 +353,13 @@ func TestCreateImport(t *testing.T) {
 	again.ID, again.Force = id.New[importing.ID](), false
 	require.NoError(t, b.CreateImport(t.Context(), b.v, again), "a cancelled import does not stand in the way")
 
-	list, err := b.ListImports(t.Context(), b.v, "", "", 2)
+	list, err := b.ListImports(t.Context(), b.v, store.ImportQuery{}, "", 2)
 	require.NoError(t, err)
 	require.Equal(t, []importing.ID{again.ID, list[1].ID}, []importing.ID{list[0].ID, list[1].ID})
-	rest, err := b.ListImports(t.Context(), b.v, "", list[1].ID, 2)
+	rest, err := b.ListImports(t.Context(), b.v, store.ImportQuery{}, list[1].ID, 2)
 	require.NoError(t, err)
 	require.Len(t, rest, 1)
-	cancelled, err := b.ListImports(t.Context(), b.v, importing.Cancelled, "", 10)
+	cancelled, err := b.ListImports(t.Context(), b.v, store.ImportQuery{Status: importing.Cancelled}, "", 10)
 	require.NoError(t, err)
 	require.Len(t, cancelled, 2)
 	require.ErrorIs(t, b.CreateImport(t.Context(), id.New[vendor.ID](), again), vendor.ErrNotFound)

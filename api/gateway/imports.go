@@ -27,6 +27,7 @@ type imports struct {
 	blob     *blob.Store
 	clamd    *scan.Clamd
 	maxBytes int64 // of one file
+	streams  *streams
 }
 
 // mappingBody is importing.Mapping as the API speaks it.
@@ -66,6 +67,7 @@ type importBody struct {
 	RowsTotal     int                `json:"rows_total" doc:"0 until the headers are known"`
 	RowsDone      int                `json:"rows_done"`
 	Counts        importing.Counts   `json:"counts" doc:"What became of the rows done: they add up"`
+	paceBody                         // not in lists
 	Version       int                `json:"version"`
 	CreatedBy     vendor.UserID      `json:"created_by,omitempty"`
 	CreatedAt     time.Time          `json:"created_at"`
@@ -88,6 +90,10 @@ func newImportBody(i store.Import) importBody {
 type listImportsInput struct {
 	httpx.Page
 	Status importing.Status `query:"status" enum:"UPLOADED,HEADERS_EXTRACTED,AWAITING_MAPPING,MAPPING_CONFIRMED,QUEUED,PROCESSING,NEEDS_OPERATOR,COMPLETED,PARTIAL_SUCCESS,FAILED,CANCELLED"`
+
+	From     time.Time `query:"from" doc:"Uploaded then or later"`
+	To       time.Time `query:"to" doc:"Uploaded before then"`
+	FileName string    `query:"file_name" maxLength:"200" doc:"A part of the file's name, in any case"`
 }
 
 func (h *imports) list(ctx context.Context, who httpx.Principal, in *listImportsInput) (*httpx.Reply[httpx.List[importBody]], error) {
@@ -95,7 +101,8 @@ func (h *imports) list(ctx context.Context, who httpx.Principal, in *listImports
 	if err != nil {
 		return nil, err
 	}
-	rows, err := h.store.ListImports(ctx, who.Vendor, in.Status, before, in.Limit+1)
+	q := store.ImportQuery{Status: in.Status, From: in.From, To: in.To, FileName: in.FileName}
+	rows, err := h.store.ListImports(ctx, who.Vendor, q, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +123,12 @@ func (h *imports) read(ctx context.Context, who httpx.Principal, key importing.I
 	if err != nil {
 		return nil, err
 	}
+	progress, err := h.store.ImportProgress(ctx, who.Vendor, key)
+	if err != nil {
+		return nil, err
+	}
 	body := newImportBody(job)
+	body.paceBody = newPaceBody(progress.Pace)
 	if len(job.SampleCT) > 0 {
 		keys, err := h.keys.For(ctx, who.Vendor)
 		if err != nil {

@@ -43,6 +43,8 @@ type Deps struct {
 
 	UploadMaxBytes int64 // of one uploaded file
 
+	Closing <-chan struct{} // closed when the server stops: event streams end; nil: never
+
 	RedisPrefix string // of every Redis key, so that tests can share a server; may be empty
 }
 
@@ -100,7 +102,7 @@ func routes(api *httpx.API, d Deps) {
 }
 
 func contactRoutes(api *httpx.API, d Deps) {
-	i := &imports{store: d.Store, keys: d.Keys, blob: d.Blob, clamd: d.Clamd, maxBytes: d.UploadMaxBytes}
+	i := &imports{store: d.Store, keys: d.Keys, blob: d.Blob, clamd: d.Clamd, maxBytes: d.UploadMaxBytes, streams: newStreams(d.Closing)}
 	httpx.Raw(api, "POST /contact-imports", 202, vendor.Member, "Upload a file of contacts", i.upload, documentUpload)
 	httpx.Route(api, "GET /contact-imports", 200, vendor.Member, "List imports, newest first", i.list)
 	httpx.Route(api, "GET /contact-imports/{id}", 200, vendor.Member, "Read an import: its headers, sample rows, progress and counts", i.get)
@@ -108,6 +110,7 @@ func contactRoutes(api *httpx.API, d Deps) {
 	httpx.Route(api, "POST /contact-imports/{id}/cancel", 200, vendor.Member, "Stop an import", i.cancel)
 	httpx.Route(api, "POST /contact-imports/{id}/retry", 202, vendor.Member, "Try a parked import again, or go on without what failed", i.retry)
 	httpx.Route(api, "POST /contact-imports/{id}/abort", 200, vendor.Member, "Give a parked import up", i.abort)
+	httpx.Raw(api, "GET /contact-imports/{id}/events", 200, vendor.Member, "Follow an import's progress as server-sent events", i.events, documentEvents)
 	httpx.Raw(api, "GET /contact-imports/{id}/errors", 200, vendor.Member, "Download the rows that were not imported", i.errorsCSV, documentErrors)
 
 	b := &contacts{store: d.Store, keys: d.Keys}

@@ -46,11 +46,13 @@ type world struct {
 	graph string      // the simulator's address
 	api   http.Handler
 	log   *bytes.Buffer
+
+	closing chan struct{} // the server stops
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, db: pgtest.New(t), log: &bytes.Buffer{}}
+	w := &world{t: t, db: pgtest.New(t), log: &bytes.Buffer{}, closing: make(chan struct{})}
 	var err error
 	w.store, err = store.New(w.db.App())
 	require.NoError(t, err)
@@ -76,7 +78,7 @@ func newWorld(t *testing.T) *world {
 	w.api, err = gateway.New(gateway.Deps{
 		Store: w.store, Tokens: tokens, Ring: ring, Keys: w.keys, Meta: w.meta, Blob: w.blob, Redis: cache, RedisPrefix: prefix,
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Prefix: "v1", Clamd: w.clamd, UploadMaxBytes: 1 << 20,
-		Links: links, PublicURL: "https://kloyst.example/",
+		Links: links, PublicURL: "https://kloyst.example/", Closing: w.closing,
 	})
 	require.NoError(t, err)
 	return w

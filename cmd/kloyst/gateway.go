@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 	_ "time/tzdata" // a bare image has no time zones of its own
 
@@ -58,10 +59,11 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
+	closing := make(chan struct{})
 	api, err := gateway.New(gateway.Deps{
 		Store: db, Tokens: tokens, Ring: ring, Keys: crypt.NewKeys(ring, db.VendorKeys), Meta: graph, Blob: objects, Redis: cache,
 		Clamd: &scan.Clamd{Addr: cfg.ClamdAddr, Timeout: 30 * time.Minute}, UploadMaxBytes: cfg.UploadMaxBytes, // an upload's own time limit
-		Log: log, Prefix: cfg.APIPrefix, Origins: cfg.CORSAllowedOrigins, Links: links, PublicURL: cfg.PublicURL,
+		Log: log, Prefix: cfg.APIPrefix, Origins: cfg.CORSAllowedOrigins, Links: links, PublicURL: cfg.PublicURL, Closing: closing,
 	})
 	if err != nil {
 		return err
@@ -69,5 +71,6 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 	// Redis is no check: without it logins are not slowed down, and everything else works.
 	internal := obs.NewInternal(map[string]obs.Check{"postgres": db.Ping})
 	srv := &http.Server{Addr: cfg.HTTPAddr, Handler: api, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+	srv.RegisterOnShutdown(sync.OnceFunc(func() { close(closing) })) // a stop waits for every answer, and streams do not end
 	return serve(ctx, cfg, internal, srv, nil)
 }

@@ -49,7 +49,23 @@ CROSS JOIN LATERAL (
            COALESCE(sum(c.invalid_count), 0) AS invalid, COALESCE(sum(c.suppressed_count), 0) AS suppressed
     FROM contact_import_chunks c WHERE c.vendor_id = j.vendor_id AND c.import_id = j.id) s
 WHERE j.vendor_id = @vendor_id AND (@before::uuid IS NULL OR j.id < @before) AND (@status::text = '' OR j.status = @status)
+  AND (@made_from::timestamptz IS NULL OR j.created_at >= @made_from) AND (@made_to::timestamptz IS NULL OR j.created_at < @made_to)
+  AND (@file_name::text = '' OR position(lower(@file_name) IN lower(j.file_name)) > 0)
 ORDER BY j.id DESC LIMIT @limit;
+
+-- name: ImportProgress
+SELECT j.status, COALESCE(j.reason_code, '') AS reason_code, COALESCE(j.reason, '') AS reason, j.version,
+       COALESCE(j.rows_total, 0) AS rows_total,
+       COALESCE(EXTRACT(EPOCH FROM COALESCE(j.finished_at, now()) - j.started_at), 0)::float8 AS elapsed,
+       s.created, s.updated, s.unchanged, s.duplicate, s.invalid, s.suppressed, s.recent
+FROM contact_import_jobs j
+CROSS JOIN LATERAL (
+    SELECT COALESCE(sum(c.created_count), 0) AS created, COALESCE(sum(c.updated_count), 0) AS updated,
+           COALESCE(sum(c.unchanged_count), 0) AS unchanged, COALESCE(sum(c.duplicate_count), 0) AS duplicate,
+           COALESCE(sum(c.invalid_count), 0) AS invalid, COALESCE(sum(c.suppressed_count), 0) AS suppressed,
+           COALESCE(sum(c.row_count) FILTER (WHERE c.finished_at > now() - make_interval(secs => @window::float8)), 0) AS recent
+    FROM contact_import_chunks c WHERE c.vendor_id = j.vendor_id AND c.import_id = j.id) s
+WHERE j.vendor_id = @vendor_id AND j.id = @id;
 
 -- name: ImportLock
 SELECT status, headers FROM contact_import_jobs WHERE vendor_id = @vendor_id AND id = @id FOR UPDATE;
