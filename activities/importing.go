@@ -54,7 +54,7 @@ type ImportMove struct {
 type ImportMapping struct {
 	ImportRef
 
-	Mapping []byte `json:"mapping"` // an importing.Mapping in JSON, as it came
+	Mapping string `json:"mapping"` // an importing.Mapping in JSON, as it came
 }
 
 // ImportChunkRef names a chunk of an import.
@@ -122,7 +122,7 @@ func (a *Importing) MoveImport(ctx context.Context, in ImportMove) (importing.St
 // ConfirmMapping keeps a mapping that came by signal, as the API does with one that is
 // posted.
 func (a *Importing) ConfirmMapping(ctx context.Context, in ImportMapping) error {
-	m, err := importing.ParseMapping(in.Mapping)
+	m, err := importing.ParseMapping([]byte(in.Mapping))
 	if err != nil {
 		return toTemporal(err)
 	}

@@ -71,7 +71,7 @@ func serveImport(t *testing.T, c client.Client, row *importRow) {
 		workflows.Register(w)
 		for name, act := range map[string]any{
 			"ImportState": row.state, "MoveImport": row.move, "ExtractHeaders": row.extract, "ImportChunk": row.chunk,
-			"SkipChunk": row.skip, "FinishImport": row.finish,
+			"SkipChunk": row.skip, "FinishImport": row.finish, "ConfirmMapping": row.confirmMapping,
 			"ResolveRows": func(context.Context, activities.ImportRef) error { return nil },
 			"FailChunk":   func(context.Context, activities.ImportChunkRef, string) error { return nil },
 		} {
@@ -82,6 +82,30 @@ func serveImport(t *testing.T, c client.Client, row *importRow) {
 	}
 }
 
+// startImport starts the workflow of import i1 of vendor v1.
+func startImport(t *testing.T, c client.Client) client.WorkflowRun {
+	t.Helper()
+	var run client.WorkflowRun
+	require.Eventually(t, func() bool { // search attributes become usable a little after they are added
+		var err error
+		run, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: workflows.ImportID("v1", "i1"), TaskQueue: workflows.QueueCore, StaticSummary: "Contact import",
+			TypedSearchAttributes: temporal.NewSearchAttributes(workflows.VendorIDKey.ValueSet([]string{"v1"}), workflows.ImportIDKey.ValueSet("i1")),
+		}, workflows.ContactImport, workflows.ContactImportInput{Vendor: "v1", Import: "i1"})
+		return err == nil
+	}, patience, 200*time.Millisecond)
+	return run
+}
+
+// requireFound waits until the query finds one workflow.
+func requireFound(t *testing.T, c client.Client, query string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		out, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: query})
+		return err == nil && out.GetCount() == 1
+	}, patience, 100*time.Millisecond, query)
+}
+
 func TestContactImport_OnAServer(t *testing.T) {
 	t.Parallel()
 	c := ownNamespace(t)
@@ -89,23 +113,10 @@ func TestContactImport_OnAServer(t *testing.T) {
 		2: temporal.NewNonRetryableApplicationError("the stored file is gone", "blob.not_found", nil),
 	}}
 	serveImport(t, c, row)
-	id := workflows.ImportID("v1", "i1")
-	var run client.WorkflowRun
-	require.Eventually(t, func() bool { // search attributes become usable a little after they are added
-		var err error
-		run, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
-			ID: id, TaskQueue: workflows.QueueCore, StaticSummary: "Contact import",
-			TypedSearchAttributes: temporal.NewSearchAttributes(workflows.VendorIDKey.ValueSet([]string{"v1"}), workflows.ImportIDKey.ValueSet("i1")),
-		}, workflows.ContactImport, workflows.ContactImportInput{Vendor: "v1", Import: "i1"})
-		return err == nil
-	}, patience, 200*time.Millisecond)
-
+	id, run := workflows.ImportID("v1", "i1"), startImport(t, c)
 	found := func(query string) {
 		t.Helper()
-		require.Eventually(t, func() bool {
-			out, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: query})
-			return err == nil && out.GetCount() == 1
-		}, patience, 100*time.Millisecond, query)
+		requireFound(t, c, query)
 	}
 	found(`WorkflowType="ContactImport" AND JobStatus="AWAITING_MAPPING" AND WaitReason="MAPPING" AND VendorId="v1"`)
 	row.set(importing.MappingConfirmed)
@@ -118,6 +129,39 @@ func TestContactImport_OnAServer(t *testing.T) {
 	require.Equal(t, []int{2}, row.skipped)
 	found(`JobStatus="PARTIAL_SUCCESS" AND ExecutionStatus="Completed"`)
 	keepHistory(t, c, run, "ContactImport", "-parked-skipped")
+}
+
+// What operators send by hand is plain JSON, though everything of ours is sealed; updates
+// answer at once.
+func TestContactImport_ToldByHandOnAServer(t *testing.T) {
+	t.Parallel()
+	c := ownNamespace(t)
+	row := &importRow{status: importing.Uploaded, done: map[int]bool{}, tried: map[int]int{}, bad: map[int]error{
+		2: temporal.NewNonRetryableApplicationError("the stored file is gone", "blob.not_found", nil),
+	}}
+	serveImport(t, c, row)
+	id, run := workflows.ImportID("v1", "i1"), startImport(t, c)
+	retry := func(mode importing.RetryMode) error {
+		h, err := c.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
+			WorkflowID: id, UpdateName: workflows.SignalRetry, WaitForStage: client.WorkflowUpdateStageCompleted,
+			Args: []any{workflows.RetrySignal{Mode: mode}},
+		})
+		if err != nil {
+			return err
+		}
+		return h.Get(t.Context(), nil)
+	}
+	requireFound(t, c, `JobStatus="AWAITING_MAPPING"`)
+	require.ErrorContains(t, retry(importing.Resume), importing.ErrNotParked.Msg)
+	require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalMapping, map[string]string{"phone": "Telephone"}))
+	require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalMapping, map[string]string{"phone": "Mobile"}))
+	requireFound(t, c, `JobStatus="NEEDS_OPERATOR" AND WaitReason="BLOB_NOT_FOUND"`)
+	require.ErrorContains(t, retry("all"), importing.ErrRetryMode.Msg)
+	require.NoError(t, retry(importing.SkipChunk))
+	var result activities.ImportResult
+	require.NoError(t, run.Get(t.Context(), &result))
+	require.Equal(t, importing.PartialSuccess, result.Status)
+	keepHistory(t, c, run, "ContactImport", "-told-by-hand")
 }
 
 // keepHistory writes a golden history when the test was asked to.

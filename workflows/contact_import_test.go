@@ -125,7 +125,7 @@ func (r *importRow) finish(context.Context, activities.ImportRef) (activities.Im
 func (r *importRow) confirmMapping(_ context.Context, in activities.ImportMapping) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, err := importing.ParseMapping(in.Mapping)
+	m, err := importing.ParseMapping([]byte(in.Mapping))
 	if err != nil || m.Phone != "Mobile" {
 		return temporal.NewNonRetryableApplicationError("the file has no column of this name", "import.invalid_mapping", nil)
 	}

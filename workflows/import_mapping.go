@@ -77,7 +77,7 @@ func (r *importRun) mapped(ctx workflow.Context, what string) error {
 	if len(text) == 0 || bytes.Equal(text, []byte("null")) {
 		return nil // a bare ring
 	}
-	err := r.light(ctx, "confirm the mapping", nil, r.acts.ConfirmMapping, activities.ImportMapping{ImportRef: r.ref, Mapping: text})
+	err := r.light(ctx, "confirm the mapping", nil, r.acts.ConfirmMapping, activities.ImportMapping{ImportRef: r.ref, Mapping: string(text)})
 	if err == nil || temporal.IsCanceledError(err) {
 		return err
 	}
