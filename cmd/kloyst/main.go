@@ -32,6 +32,7 @@ type verbs struct {
 	Wallet   walletCmd   `cmd:"" help:"Wallets: top-up, reconcile."`
 	Campaign campaignCmd `cmd:"" help:"Campaigns: explain, pause, resume, cancel."`
 	Dlq      dlqCmd      `cmd:"" help:"Dead letters: ls, show, replay."`
+	Import   importCmd   `cmd:"" help:"Contact imports: ls, show, retry, abort, cancel."`
 	Message  messageCmd  `cmd:"" help:"Messages: explain."`
 	Vendor   vendorCmd   `cmd:"" help:"Vendors: ls, create."`
 	Dev      devCmd      `cmd:"" help:"The local stack: up, down, status, exec, logs, restart."`

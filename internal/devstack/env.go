@@ -3,6 +3,7 @@ package devstack
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 )
 
 // makeSecrets makes every secret that the services share, so that Env needs none made.
@@ -29,6 +30,10 @@ func (st *State) blobDir() string { return filepath.Join(st.Dir, "data", "blobs"
 
 // Operator is the name by which Env gives the environment of the operator's commands.
 const Operator = "operator"
+
+// Runbook is the name by which Env gives what docs/runbook.md's commands use: the operator's
+// environment, where Temporal is in the words of both its command lines, and the addresses.
+const Runbook = "runbook"
 
 // Env returns the environment that a mode of ours runs with, or that the operator's commands
 // need. Each gets what its mode uses and no more, its own database role first of all; unknown
@@ -81,6 +86,14 @@ func (st *State) Env(service string) []string {
 		}
 	case Operator:
 		return append(append(common("", "kloyst_operator"), work...), jwt)
+	case Runbook:
+		e := append(st.Env(Operator),
+			"TEMPORAL_CLI_ADDRESS="+st.TemporalAddress(), "TEMPORAL_CLI_NAMESPACE=kloyst", "TEMPORAL_UI="+st.TemporalUIURL(),
+			"API="+st.FrontURL()+"/v1")
+		for _, mode := range []string{Gateway, Webhook, Worker, Outbox} {
+			e = append(e, strings.ToUpper(mode)+"_INTERNAL="+st.InternalURL(mode))
+		}
+		return e
 	default:
 		return nil
 	}

@@ -49,10 +49,15 @@ func startFrom(t *testing.T, bin string) *world {
 	t.Helper()
 	root, err := devstack.FindRoot(".")
 	require.NoError(t, err)
-	stack, err := devstack.Start(t.Context(), devstack.Options{
+	return startWith(t, devstack.Options{
 		Root: root, Dir: t.TempDir(), BinDir: bin, Throwaway: true, BaseEnv: os.Environ(),
 		Only: []string{devstack.Nginx, devstack.Metasim, devstack.Gateway, devstack.Webhook, devstack.Worker, devstack.Outbox},
 	})
+}
+
+func startWith(t *testing.T, o devstack.Options) *world {
+	t.Helper()
+	stack, err := devstack.Start(t.Context(), o)
 	require.NoError(t, err, "run `make setup build` first; logs are in the stack's folder")
 	t.Cleanup(stack.Stop)
 	w := &world{Stack: stack}

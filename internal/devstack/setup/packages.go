@@ -28,6 +28,7 @@ func wanted() []debian {
 		{"libnginx-mod-http-js", []string{"/usr/lib/nginx/modules/ngx_http_js_module.so"}},
 		{"clamav-daemon", []string{"/usr/sbin/clamd"}},
 		{"fonts-noto-core", []string{"/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf"}},
+		{"curl", []string{"/usr/bin/curl", "/usr/local/bin/curl"}}, // docs/runbook.md uses it
 	}
 }
 

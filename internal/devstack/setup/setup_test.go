@@ -62,7 +62,7 @@ mkdir -p "$ROOT/usr/lib/postgresql/15/bin" "$ROOT/usr/bin" "$ROOT/usr/sbin" "$RO
 	"$ROOT/usr/share/fonts/truetype/noto" "$ROOT/etc/systemd/system/multi-user.target.wants" "$ROOT/etc/rc2.d"
 touch "$ROOT/usr/lib/postgresql/15/bin/postgres" "$ROOT/usr/bin/redis-server" "$ROOT/usr/sbin/nginx" \
 	"$ROOT/usr/lib/nginx/modules/ngx_http_js_module.so" "$ROOT/usr/sbin/clamd" \
-	"$ROOT/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf"
+	"$ROOT/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf" "$ROOT/usr/bin/curl"
 ln -s /lib/systemd/system/redis-server.service "$ROOT/etc/systemd/system/multi-user.target.wants/redis-server.service"
 ln -s /lib/systemd/system/redis-server.service "$ROOT/etc/systemd/system/redis.service"
 ln -s /dev/null "$ROOT/etc/systemd/system/masked.service"
@@ -126,7 +126,7 @@ func TestPackages_SayWhatToDo(t *testing.T) {
 			unprivileged: true,
 			want: []string{
 				"redis-server", "are missing and only root may install them", "sudo make packages",
-				"sudo apt-get install postgresql redis-server nginx libnginx-mod-http-js clamav-daemon fonts-noto-core",
+				"sudo apt-get install postgresql redis-server nginx libnginx-mod-http-js clamav-daemon fonts-noto-core curl",
 			},
 		},
 		"when the Debian mirror cannot be reached": {
