@@ -230,7 +230,7 @@ func (w *world) copyParties(ctx context.Context, parties []*party) error {
 // the campaign's REVENUE too: captures that had to make it would lock each other out.
 func (w *world) copyMoney(ctx context.Context, parties []*party) error {
 	wallets := &table{name: "wallets", columns: []string{"vendor_id", "currency"}}
-	accounts := &table{name: "ledger_accounts", columns: []string{"vendor_id", "id", "kind", "campaign_id", "currency", "balance_micros"}}
+	accounts := &table{name: "ledger_accounts", columns: []string{"vendor_id", "id", "kind", "campaign_id", "currency"}}
 	transactions := &table{name: "ledger_transactions", columns: []string{"vendor_id", "id", "kind", "reference", "campaign_id"}}
 	entries := &table{name: "ledger_entries", columns: []string{"vendor_id", "transaction_id", "line", "account_id", "amount_micros"}}
 	for _, p := range parties {
@@ -239,10 +239,8 @@ func (w *world) copyMoney(ctx context.Context, parties []*party) error {
 		topUp, held := id.Random(), id.Random()
 		wallets.rows = append(wallets.rows, []any{v, "USD"})
 		accounts.rows = append(accounts.rows,
-			[]any{v, funding, "FUNDING", nil, "USD", -2 * total},
-			[]any{v, purse, "WALLET", nil, "USD", total},
-			[]any{v, hold, "HOLD", c, "USD", total},
-			[]any{v, revenue, "REVENUE", c, "USD", int64(0)})
+			[]any{v, funding, "FUNDING", nil, "USD"}, []any{v, purse, "WALLET", nil, "USD"},
+			[]any{v, hold, "HOLD", c, "USD"}, []any{v, revenue, "REVENUE", c, "USD"})
 		transactions.rows = append(transactions.rows,
 			[]any{v, topUp, "TOP_UP", "top-up/1", nil},
 			[]any{v, held, "HOLD", "hold/" + c, c})

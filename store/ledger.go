@@ -22,7 +22,8 @@ func (s *Store) postTx(ctx context.Context, tx pgx.Tx, v vendor.ID, p wallet.Pos
 // many were new: a reference that was posted before is left alone, a posting of nothing
 // is none. All or none are written. A transaction with several postings makes them in
 // one call: that locks all accounts in primary-key order, where two calls after each
-// other could deadlock with another transaction.
+// other could deadlock with another transaction. The balances follow from the entries in the
+// database, which refuses what is no posting (migration 0015).
 //
 // Errors: those of wallet.Post, wallet.not_found, wallet.reference_reused.
 func (s *Store) postAllTx(ctx context.Context, tx pgx.Tx, v vendor.ID, ps []wallet.Posting) (int, error) {
@@ -74,7 +75,8 @@ type posted struct {
 func (s *Store) insertTransactions(ctx context.Context, tx pgx.Tx, v vendor.ID, ps []wallet.Posting) ([]posted, error) {
 	n := len(ps)
 	all := make([]posted, n)
-	ids, kinds, refs, campaigns, actors := make([]string, n), make([]string, n), make([]string, n), make([]*string, n), make([]string, n)
+	ids, kinds, refs, campaigns := make([]string, n), make([]string, n), make([]string, n), make([]*string, n)
+	actors, reasons := make([]string, n), make([]string, n)
 	for i, p := range ps {
 		if _, _, err := p.Accounts(); err != nil {
 			return nil, err
@@ -84,9 +86,10 @@ func (s *Store) insertTransactions(ctx context.Context, tx pgx.Tx, v vendor.ID, 
 		}
 		all[i] = posted{Posting: p, id: id.New[string]()}
 		ids[i], kinds[i], refs[i], campaigns[i], actors[i] = all[i].id, string(p.Kind), p.Reference, nullID(p.Campaign), p.Actor
+		reasons[i] = p.Reason
 	}
 	rows, err := tx.Query(ctx, s.sql("LedgerTransactionsInsert"), pgx.StrictNamedArgs{
-		"vendor_id": v, "ids": ids, "kinds": kinds, "refs": refs, "campaigns": campaigns, "actors": actors,
+		"vendor_id": v, "ids": ids, "kinds": kinds, "refs": refs, "campaigns": campaigns, "actors": actors, "reasons": reasons,
 	})
 	if err != nil {
 		return nil, err

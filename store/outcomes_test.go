@@ -660,7 +660,7 @@ func TestRecord_AHoldThatIsUsedUpHaltsUntilTheRestIsCovered(t *testing.T) {
 
 	w, err := c.Wallet(t.Context(), c.v)
 	require.NoError(t, err)
-	_, err = c.PostAll(t.Context(), c.v, wallet.Adjust("empty", -w.Balance, "test"))
+	_, err = c.PostAll(t.Context(), c.v, wallet.Adjust("empty", -w.Balance, "test", "emptied by the test"))
 	require.NoError(t, err)
 	went, err := c.ResumeHalted(t.Context(), c.v, "", campaign.ByWallet)
 	require.NoError(t, err)

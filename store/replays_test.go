@@ -187,7 +187,7 @@ func TestReplay_TooDryAWalletChangesNothing(t *testing.T) {
 	c, _, _ := undelivered(t, 10, 4, 0)
 	w, err := c.Wallet(t.Context(), c.v)
 	require.NoError(t, err)
-	_, err = c.TopUp(t.Context(), c.v, "USD", wallet.Adjust("drain", 4*price-1-w.Balance, "test"))
+	_, err = c.TopUp(t.Context(), c.v, "USD", wallet.Adjust("drain", 4*price-1-w.Balance, "test", "emptied by the test"))
 	require.NoError(t, err)
 	_, err = c.ReplayDeadLetters(t.Context(), c.v, everyLetter(), store.Once[store.Replayed]{})
 	require.ErrorIs(t, err, wallet.ErrInsufficientFunds)

@@ -16,6 +16,7 @@ import (
 // walletCmd is what an operator does to wallets.
 type walletCmd struct {
 	TopUp     walletTopUpCmd     `cmd:"" help:"Add a payment to a vendor's wallet; the same reference again changes nothing."`
+	Adjust    walletAdjustCmd    `cmd:"" help:"Correct a vendor's wallet by hand, upwards or downwards; the same reference again changes nothing."`
 	Reconcile walletReconcileCmd `cmd:"" help:"Check every balance against the ledger; exits 1 where something does not add up."`
 }
 
@@ -34,7 +35,41 @@ func (c walletTopUpCmd) Run(ctx context.Context, env *cliEnv) error {
 	if err != nil {
 		return err
 	}
-	currency, err := money.ParseCurrency(c.Currency)
+	posting := wallet.TopUp("top-up/"+c.Reference, amount)
+	posting.Actor = c.Actor
+	return bookByHand(ctx, env, byHand{vendor.ID(c.Vendor), c.Currency, posting, c.JSON})
+}
+
+type walletAdjustCmd struct {
+	Vendor    string `required:"" help:"Vendor's id."`
+	Amount    string `required:"" help:"As a decimal, -12.50 takes away."`
+	Currency  string `required:"" help:"ISO 4217; must be the wallet's."`
+	Reference string `required:"" help:"Of the decision: a ticket's number."`
+	Reason    string `required:"" help:"Why, for the ledger; the vendor sees it."`
+	Actor     string `required:"" help:"Who does it, for the ledger."`
+	JSON      bool   `help:"Print one JSON line."`
+}
+
+// Run posts the adjustment.
+func (c walletAdjustCmd) Run(ctx context.Context, env *cliEnv) error {
+	amount, err := money.Parse(c.Amount)
+	if err != nil {
+		return err
+	}
+	posting := wallet.Adjust("adjust/"+c.Reference, amount, c.Actor, c.Reason)
+	return bookByHand(ctx, env, byHand{vendor.ID(c.Vendor), c.Currency, posting, c.JSON})
+}
+
+// byHand is what an operator books.
+type byHand struct {
+	vendor   vendor.ID
+	currency string
+	posting  wallet.Posting
+	json     bool
+}
+
+func bookByHand(ctx context.Context, env *cliEnv, b byHand) error {
+	currency, err := money.ParseCurrency(b.currency)
 	if err != nil {
 		return err
 	}
@@ -43,18 +78,15 @@ func (c walletTopUpCmd) Run(ctx context.Context, env *cliEnv) error {
 		return err
 	}
 	defer s.Close()
-	v := vendor.ID(c.Vendor)
-	posting := wallet.TopUp("top-up/"+c.Reference, amount)
-	posting.Actor = c.Actor
-	applied, err := s.TopUp(ctx, v, currency, posting)
+	applied, err := s.TopUp(ctx, b.vendor, currency, b.posting)
 	if err != nil {
 		return err
 	}
-	w, err := s.Wallet(ctx, v)
+	w, err := s.Wallet(ctx, b.vendor)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
+	if b.json {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{
 			"applied": applied, "currency": w.Currency, "balance_micros": w.Balance, "held_micros": w.Held,
 		})

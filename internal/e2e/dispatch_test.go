@@ -168,19 +168,18 @@ func (w *world) hold(t *testing.T, c campaign.ID, amount money.Micros) {
 	tx := id.Random()
 	account := func(kind string, of any) string {
 		var a string
-		require.NoError(t, w.db.QueryRow(t.Context(), `INSERT INTO ledger_accounts (vendor_id, id, kind, campaign_id, currency) VALUES ($1, gen_random_uuid(), $2, $3, 'USD')
-			ON CONFLICT ON CONSTRAINT ledger_accounts_kind_key DO UPDATE SET currency = 'USD' RETURNING id`, w.vendor, kind, of).Scan(&a))
+		require.NoError(t, w.db.QueryRow(t.Context(), `WITH made AS (
+				INSERT INTO ledger_accounts (vendor_id, id, kind, campaign_id, currency) VALUES ($1, gen_random_uuid(), $2, $3, 'USD')
+				ON CONFLICT ON CONSTRAINT ledger_accounts_kind_key DO NOTHING RETURNING id)
+			SELECT id FROM made UNION ALL
+			SELECT id FROM ledger_accounts WHERE vendor_id = $1 AND kind = $2 AND campaign_id IS NOT DISTINCT FROM $3::uuid`, w.vendor, kind, of).Scan(&a))
 		return a
 	}
 	purse, hold := account("WALLET", nil), account("HOLD", c)
-	w.exec(t, `INSERT INTO ledger_transactions (vendor_id, id, kind, reference, campaign_id) VALUES ($1, $2, 'HOLD', $3, $4)`, w.vendor, tx, "hold/"+string(c)+"/"+tx, c)
-	for line, e := range []struct {
-		account string
-		amount  money.Micros
-	}{{purse, -amount}, {hold, amount}} {
-		w.exec(t, `INSERT INTO ledger_entries (vendor_id, transaction_id, line, account_id, amount_micros) VALUES ($1, $2, $3, $4, $5)`, w.vendor, tx, line+1, e.account, e.amount)
-		w.exec(t, `UPDATE ledger_accounts SET balance_micros = balance_micros + $3 WHERE vendor_id = $1 AND id = $2`, w.vendor, e.account, e.amount)
-	}
+	w.exec(t, `WITH t AS (INSERT INTO ledger_transactions (vendor_id, id, kind, reference, campaign_id) VALUES ($1, $2, 'HOLD', $3, $4) RETURNING id)
+		INSERT INTO ledger_entries (vendor_id, transaction_id, line, account_id, amount_micros)
+		SELECT $1, t.id, e.* FROM t, (VALUES (0::smallint, $5::uuid, -$7::bigint), (1, $6, $7)) e`,
+		w.vendor, tx, "hold/"+string(c)+"/"+tx, c, purse, hold, int64(amount))
 }
 
 func (w *world) contacts(t *testing.T, label string, n int) {

@@ -8,10 +8,10 @@ FROM wallets w WHERE w.vendor_id = @vendor_id;
 -- name: LedgerTransactionsInsert
 -- Each reference once; sorted, so that two writers of the same references wait for each
 -- other instead of locking each other out.
-INSERT INTO ledger_transactions (vendor_id, id, kind, reference, campaign_id, actor)
-SELECT @vendor_id, p.id, p.kind, p.reference, p.campaign_id, p.actor
-FROM unnest(@ids::uuid[], @kinds::text[], @refs::text[], @campaigns::uuid[], @actors::text[])
-    AS p(id, kind, reference, campaign_id, actor)
+INSERT INTO ledger_transactions (vendor_id, id, kind, reference, campaign_id, actor, reason)
+SELECT @vendor_id, p.id, p.kind, p.reference, p.campaign_id, p.actor, NULLIF(p.reason, '')
+FROM unnest(@ids::uuid[], @kinds::text[], @refs::text[], @campaigns::uuid[], @actors::text[], @reasons::text[])
+    AS p(id, kind, reference, campaign_id, actor, reason)
 ORDER BY p.reference
 ON CONFLICT (vendor_id, reference) DO NOTHING
 RETURNING reference;
@@ -42,17 +42,11 @@ ORDER BY p.id
 ON CONFLICT (vendor_id, kind, campaign_id) DO NOTHING;
 
 -- name: LedgerPost
--- Entries and balances in one statement: one cannot be written without the other.
-WITH e AS (
-    SELECT * FROM unnest(@transaction_ids::uuid[], @lines::smallint[], @account_ids::uuid[], @amounts::bigint[])
-        AS e(transaction_id, line, account_id, amount_micros)
-), made AS (
-    INSERT INTO ledger_entries (vendor_id, transaction_id, line, account_id, amount_micros)
-    SELECT @vendor_id, e.transaction_id, e.line, e.account_id, e.amount_micros FROM e
-)
-UPDATE ledger_accounts a SET balance_micros = a.balance_micros + d.amount_micros
-FROM (SELECT account_id, sum(amount_micros)::bigint AS amount_micros FROM e GROUP BY account_id) d
-WHERE a.vendor_id = @vendor_id AND a.id = d.account_id;
+-- Entries alone: the balances follow by a trigger, which refuses what is not a posting.
+INSERT INTO ledger_entries (vendor_id, transaction_id, line, account_id, amount_micros)
+SELECT @vendor_id, e.transaction_id, e.line, e.account_id, e.amount_micros
+FROM unnest(@transaction_ids::uuid[], @lines::smallint[], @account_ids::uuid[], @amounts::bigint[])
+    AS e(transaction_id, line, account_id, amount_micros);
 
 -- name: LedgerTransactionList
 -- Newest first; ids are made in time order. amount is what the wallet itself gained or

@@ -64,6 +64,7 @@ type Posting struct {
 	Amount    money.Micros // positive, but for Adjust
 	Campaign  string       // whose hold or revenue
 	Actor     string       // who did it; "" is the system
+	Reason    string       // why, of what is done by hand; Adjust must have one
 }
 
 // TopUp puts what the vendor paid into the wallet.
@@ -101,9 +102,9 @@ func Restore(campaign, reference string, amount money.Micros) Posting {
 	return Posting{Kind: KindRestore, Reference: reference, Amount: amount, Campaign: campaign}
 }
 
-// Adjust corrects the wallet by hand, upwards or downwards.
-func Adjust(reference string, amount money.Micros, actor string) Posting {
-	return Posting{Kind: KindAdjust, Reference: reference, Amount: amount, Actor: actor}
+// Adjust corrects the wallet by hand, upwards or downwards. It says who does it and why.
+func Adjust(reference string, amount money.Micros, actor, reason string) Posting {
+	return Posting{Kind: KindAdjust, Reference: reference, Amount: amount, Actor: actor, Reason: reason}
 }
 
 // Entry is one side of a posting: Amount is added to the account.
@@ -120,14 +121,18 @@ var (
 	ErrOverRefund        = errs.New(errs.Conflict, "wallet.refund_exceeds_charge", "more would be refunded than was charged")
 	ErrBadPosting        = errs.New(errs.Invalid, "wallet.bad_posting", "not a posting: kind, reference or amount is wrong")
 	ErrCurrency          = errs.New(errs.Invalid, "wallet.wrong_currency", "the wallet is kept in another currency")
+	ErrNoReason          = errs.New(errs.Invalid, "wallet.no_reason", "an adjustment says who makes it and why")
 	ErrReferenceReused   = errs.New(errs.Conflict, "wallet.reference_reused", "the reference was used for another posting")
 )
 
+// maxReference bounds a reference, and with it an index entry of the ledger.
+const maxReference = 200
+
 // Accounts returns the accounts that p takes from and gives to.
 //
-// Errors: wallet.bad_posting.
+// Errors: wallet.bad_posting, wallet.no_reason.
 func (p Posting) Accounts() (from, to Account, err error) {
-	if p.Reference == "" || p.Amount == 0 || p.Amount < 0 && p.Kind != KindAdjust || p.Amount == -p.Amount {
+	if p.Reference == "" || len(p.Reference) > maxReference || p.Amount == 0 || p.Amount < 0 && p.Kind != KindAdjust || p.Amount == -p.Amount {
 		return from, to, ErrBadPosting
 	}
 	funding, purse := Account{Kind: AccountFunding}, Account{Kind: AccountWallet}
@@ -136,6 +141,9 @@ func (p Posting) Accounts() (from, to Account, err error) {
 	case KindTopUp:
 		return funding, purse, nil
 	case KindAdjust:
+		if p.Actor == "" || p.Reason == "" {
+			return from, to, ErrNoReason
+		}
 		if p.Amount < 0 {
 			return purse, funding, nil
 		}
@@ -160,7 +168,7 @@ func (p Posting) Accounts() (from, to Account, err error) {
 // balances is empty), changes them, and returns its two entries, which add up to
 // zero. On an error balances are as before.
 //
-// Errors: wallet.bad_posting, wallet.insufficient_funds, wallet.hold_exhausted,
+// Errors: wallet.bad_posting, wallet.no_reason, wallet.insufficient_funds, wallet.hold_exhausted,
 // wallet.refund_exceeds_charge, money.overflow.
 func Post(balances map[Account]money.Micros, p Posting) ([]Entry, error) {
 	from, to, err := p.Accounts()

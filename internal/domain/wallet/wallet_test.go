@@ -53,7 +53,7 @@ func TestPost(t *testing.T) {
 			t.Parallel()
 			balances := map[wallet.Account]money.Micros{tt.from: tt.balance}
 			before := maps.Clone(balances)
-			got, err := wallet.Post(balances, wallet.Posting{Kind: tt.kind, Reference: "r", Amount: tt.amount, Campaign: c1})
+			got, err := wallet.Post(balances, wallet.Posting{Kind: tt.kind, Reference: "r", Amount: tt.amount, Campaign: c1, Actor: "auditor", Reason: "correction"})
 			require.ErrorIs(t, err, tt.wantErr)
 			if tt.wantErr != nil {
 				require.Equal(t, before, balances, "a refusal changes nothing")
@@ -72,6 +72,14 @@ func TestPost_WantsAReference(t *testing.T) {
 	require.ErrorIs(t, err, wallet.ErrBadPosting)
 }
 
+func TestPost_AnAdjustmentSaysWhoAndWhy(t *testing.T) {
+	t.Parallel()
+	for _, p := range []wallet.Posting{wallet.Adjust("a", 1, "", "why"), wallet.Adjust("a", 1, "who", "")} {
+		_, err := wallet.Post(map[wallet.Account]money.Micros{}, p)
+		require.ErrorIs(t, err, wallet.ErrNoReason)
+	}
+}
+
 func TestPost_Properties(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -84,6 +92,7 @@ func TestPost_Properties(t *testing.T) {
 				Reference: fmt.Sprint(i),
 				Amount:    money.Micros(rapid.Int64Range(-100, 1_000).Draw(t, "amount")),
 				Campaign:  rapid.SampledFrom([]string{"", "c1", "c2"}).Draw(t, "campaign"),
+				Actor:     "auditor", Reason: "correction",
 			}
 			made, err := wallet.Post(balances, p)
 			if err != nil {
