@@ -26,6 +26,8 @@ func crossVendor() []string {
 		"ClaimOutbox", "ExpiredClaims", "PublishBatch", "SweepOutbox", "NextWake", "OutboxBacklog", "ListenOutbox", "ListOpenWork", // relay
 		"TakeIn",                     // webhook: routed inside by phone number id
 		"ListVendors", "UserByEmail", // operator; login
+		"PaymentVendor",                                             // a provider's notice: whose order it is
+		"VendorPage",                                                // scheduled work: ids alone
 		"LoadRateCard", "ListRateCards", "SetPlatformFee", "SetTax", // prices: the same for every vendor
 	}
 }

@@ -775,7 +775,7 @@ func scanOrphan(row pgx.CollectableRow) (StatusUpdate, error) {
 		code           *int32
 		title, details *string
 	)
-	if err := row.Scan(&u.Wamid, &u.Status, &u.At, &code, &title, &details); err != nil {
+	if err := row.Scan(&u.Wamid, &u.Status, &u.At, &code, &title, &details, &u.Category, &u.PricingType); err != nil {
 		return u, err
 	}
 	u.fill(code, title, details)

@@ -240,7 +240,7 @@ func (s *Store) takeKnownOrphans(ctx context.Context, tx pgx.Tx, v vendor.ID) ([
 			code           *int32
 			title, details *string
 		)
-		err := row.Scan(&u.Wamid, &u.Status, &u.At, &code, &title, &details, &u.Ref.Message, &u.Ref.Attempt, &u.Ref.Month)
+		err := row.Scan(&u.Wamid, &u.Status, &u.At, &code, &title, &details, &u.Category, &u.PricingType, &u.Ref.Message, &u.Ref.Attempt, &u.Ref.Month)
 		u.fill(code, title, details)
 		return u, err
 	})

@@ -57,6 +57,20 @@ func (s *Store) userInTx(ctx context.Context, tx pgx.Tx, v vendor.ID, id vendor.
 	return u, orNotFound(err, ErrUserNotFound)
 }
 
+// Stewards returns who may act for the vendor and can be written to: id, address and name.
+func (s *Store) Stewards(ctx context.Context, v vendor.ID) ([]vendor.User, error) {
+	var out []vendor.User
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		var err error
+		out, err = collect(ctx, tx, s.sql("UserStewards"), pgx.StrictNamedArgs{"vendor_id": v}, func(row pgx.CollectableRow) (vendor.User, error) {
+			u := vendor.User{Vendor: v}
+			return u, row.Scan(&u.ID, &u.Email, &u.Name)
+		})
+		return err
+	})
+	return out, err
+}
+
 // AskVerification asks once more for the mail with the verification link; a user who is
 // verified, or whose mail is still on its way, gets none.
 func (s *Store) AskVerification(ctx context.Context, v vendor.ID, u vendor.UserID) error {

@@ -104,6 +104,18 @@ func (s *Store) ListVendors(ctx context.Context) ([]vendor.Vendor, error) {
 	return out, err
 }
 
+// VendorPage returns up to rows vendors' ids, those after the given one ("" is from the
+// first). It crosses vendors, and tells ids alone.
+func (s *Store) VendorPage(ctx context.Context, after vendor.ID, rows int) ([]vendor.ID, error) {
+	var out []vendor.ID
+	err := s.acrossTx(ctx, func(tx pgx.Tx) error {
+		var err error
+		out, err = collect(ctx, tx, s.sql("VendorPage"), pgx.StrictNamedArgs{"after": nullID(after), "rows": rows}, pgx.RowTo[vendor.ID])
+		return err
+	})
+	return out, err
+}
+
 // VendorKeys returns the vendor's data keys as the master key wrapped them, newest version.
 //
 // Errors: vendor.keys_destroyed.

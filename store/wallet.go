@@ -16,7 +16,15 @@ import (
 type Wallet struct {
 	Currency      money.Currency
 	Balance, Held money.Micros
+
+	LowBalance *money.Micros // below it the vendor's people are told; nil: never
+	LowSince   time.Time     // since when it is below; zero: it is not
+	AlertedAt  time.Time     // when they were last told; zero: never
 }
+
+// Alert tells whether the vendor's people are still to be told that the balance is low:
+// once each time it falls below the threshold.
+func (w Wallet) Alert() bool { return !w.LowSince.IsZero() && w.AlertedAt.Before(w.LowSince) }
 
 // Wallet returns the vendor's wallet.
 //
@@ -32,8 +40,13 @@ func (s *Store) Wallet(ctx context.Context, v vendor.ID) (Wallet, error) {
 }
 
 func (s *Store) walletTx(ctx context.Context, tx pgx.Tx, v vendor.ID) (Wallet, error) {
-	var w Wallet
-	err := tx.QueryRow(ctx, s.sql("WalletByVendor"), pgx.StrictNamedArgs{"vendor_id": v}).Scan(&w.Currency, &w.Balance, &w.Held)
+	var (
+		w          Wallet
+		since, was *time.Time
+	)
+	err := tx.QueryRow(ctx, s.sql("WalletByVendor"), pgx.StrictNamedArgs{"vendor_id": v}).Scan(
+		&w.Currency, &w.Balance, &w.Held, &w.LowBalance, &since, &was)
+	w.LowSince, w.AlertedAt = orZero(since).UTC(), orZero(was).UTC()
 	return w, orNotFound(err, wallet.ErrNotFound)
 }
 
@@ -54,16 +67,54 @@ func (s *Store) TopUp(ctx context.Context, v vendor.ID, currency money.Currency,
 		if p.Kind != wallet.KindTopUp && p.Kind != wallet.KindAdjust {
 			return wallet.ErrBadPosting
 		}
-		if applied, err = s.postTx(ctx, tx, v, p); err != nil || !applied {
-			return err
-		}
-		var waiting bool
-		if err := tx.QueryRow(ctx, s.sql("HaltWaitingForMoney"), pgx.StrictNamedArgs{"vendor_id": v}).Scan(&waiting); err != nil || !waiting {
-			return err
-		}
-		return s.enqueue(ctx, tx, v, "settlement.due", string(v))
+		applied, err = s.topUpTx(ctx, tx, v, p)
+		return err
 	})
 	return applied, err
+}
+
+// topUpTx posts what makes the wallet richer, and has what waits for money looked at.
+func (s *Store) topUpTx(ctx context.Context, tx pgx.Tx, v vendor.ID, p wallet.Posting) (applied bool, err error) {
+	if applied, err = s.postTx(ctx, tx, v, p); err != nil || !applied {
+		return applied, err
+	}
+	var waiting bool
+	if err := tx.QueryRow(ctx, s.sql("HaltWaitingForMoney"), pgx.StrictNamedArgs{"vendor_id": v}).Scan(&waiting); err != nil || !waiting {
+		return applied, err
+	}
+	return applied, s.enqueue(ctx, tx, v, "settlement.due", string(v))
+}
+
+// SetLowBalance sets the balance below which the vendor's people are told, nil for none. A
+// wallet that is below already is told of at once.
+//
+// Errors: wallet.not_found, wallet.bad_threshold.
+func (s *Store) SetLowBalance(ctx context.Context, v vendor.ID, threshold *money.Micros) (Wallet, error) {
+	if threshold != nil && *threshold <= 0 {
+		return Wallet{}, wallet.ErrThreshold
+	}
+	var w Wallet
+	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.sql("WalletAccountLock"), pgx.StrictNamedArgs{"vendor_id": v}); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, s.sql("WalletThreshold"), pgx.StrictNamedArgs{"vendor_id": v, "threshold": threshold}); err != nil {
+			return err
+		}
+		var err error
+		w, err = s.walletTx(ctx, tx, v)
+		return err
+	})
+	return w, err
+}
+
+// NoteAlerted notes that the vendor's people were told of the balance that is low since
+// the given moment. A repeat changes nothing that matters.
+func (s *Store) NoteAlerted(ctx context.Context, v vendor.ID, since time.Time) error {
+	return s.inTx(ctx, v, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, s.sql("WalletAlerted"), pgx.StrictNamedArgs{"vendor_id": v, "low_since": since})
+		return err
+	})
 }
 
 // LedgerTransaction is one line of a wallet's history.
@@ -110,16 +161,18 @@ type Drift struct {
 	Unbalanced   int64        // transactions whose own entries do not add up to nothing
 	HeldFinished money.Micros // still held by campaigns that are over
 	Uncharged    money.Micros // Σ |captured − refunded by the ledger − by the messages| over the campaigns
+	Fees         money.Micros // Σ |charged − quoted| of finished campaigns' own lines
+	Payments     int64        // a provider's payments that are not booked as such, and top-ups without one
 }
 
 // OK tells whether everything adds up.
 func (d Drift) OK() bool {
-	return d.Micros == 0 && d.Sum == 0 && d.Unbalanced == 0 && d.HeldFinished == 0 && d.Uncharged == 0
+	return d.Micros == 0 && d.Sum == 0 && d.Unbalanced == 0 && d.HeldFinished == 0 && d.Uncharged == 0 && d.Fees == 0 && d.Payments == 0
 }
 
 // Total is all the money that is not where it should be.
 func (d Drift) Total() money.Micros {
-	return d.Micros + max(d.Sum, -d.Sum) + d.HeldFinished + d.Uncharged
+	return d.Micros + max(d.Sum, -d.Sum) + d.HeldFinished + d.Uncharged + d.Fees
 }
 
 // ReconcileWallet compares every balance of the vendor with its entries, and what the
@@ -151,10 +204,17 @@ func (s *Store) ReconcileWallet(ctx context.Context, v vendor.ID) (Drift, error)
 		}); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, s.sql("LedgerUnbalanced"), pgx.StrictNamedArgs{"vendor_id": v}).Scan(&d.Unbalanced); err != nil {
-			return err
+		for _, ask := range []struct {
+			sql  string
+			into any
+		}{
+			{"LedgerUnbalanced", &d.Unbalanced}, {"LedgerUncharged", &d.Uncharged}, {"LedgerFees", &d.Fees}, {"LedgerPayments", &d.Payments},
+		} {
+			if err := tx.QueryRow(ctx, s.sql(ask.sql), pgx.StrictNamedArgs{"vendor_id": v}).Scan(ask.into); err != nil {
+				return err
+			}
 		}
-		return tx.QueryRow(ctx, s.sql("LedgerUncharged"), pgx.StrictNamedArgs{"vendor_id": v}).Scan(&d.Uncharged)
+		return nil
 	})
 	return d, err
 }

@@ -257,6 +257,9 @@ func TestStates_MatchTheColumn(t *testing.T) {
 	requireCheck(t, db, "campaigns_status_check", campaign.States())
 	requireCheck(t, db, "ledger_accounts_kind_check", wallet.AccountKinds())
 	requireCheck(t, db, "ledger_transactions_kind_check", wallet.Kinds())
+	requireCheck(t, db, "payment_orders_provider_check", wallet.Providers())
+	requireCheck(t, db, "payment_orders_status_check", wallet.PaymentStatuses())
+	requireCheck(t, db, "payment_events_outcome_check", wallet.PaymentOutcomes())
 }
 
 func requireCheck[T ~string](t *testing.T, db *pgtest.DB, constraint string, want []T) {

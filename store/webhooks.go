@@ -256,13 +256,15 @@ func (s *Store) parkStatuses(ctx context.Context, tx pgx.Tx, orphans []StatusUpd
 	n := len(orphans)
 	vendors, wamids, statuses, at := make([]string, n), make([]string, n), make([]string, n), make([]time.Time, n)
 	codes, titles, details := make([]*int32, n), make([]*string, n), make([]*string, n)
+	categories, pricing := make([]*string, n), make([]*string, n)
 	for i, u := range orphans {
+		categories[i], pricing[i] = orNull(u.Category), orNull(u.PricingType)
 		vendors[i], wamids[i], statuses[i], at[i] = string(u.Vendor), u.Wamid, string(u.Status), u.At
 		codes[i], titles[i], details[i] = codeOrNull(u.Code), orNull(u.Title), orNull(u.Details)
 	}
 	_, err := tx.Exec(ctx, s.sql("StatusPark"), pgx.StrictNamedArgs{
 		"vendor_ids": vendors, "wamids": wamids, "statuses": statuses, "happened_at": at,
-		"codes": codes, "titles": titles, "details": details,
+		"codes": codes, "titles": titles, "details": details, "categories": categories, "pricing": pricing,
 	})
 	return err
 }

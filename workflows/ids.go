@@ -64,6 +64,15 @@ func TemplateSyncID(v vendor.ID, waba string) string {
 // UserMailID is the workflow id of a user's verification mail.
 func UserMailID(v vendor.ID, user string) string { return "user-mail/" + string(v) + "/" + user }
 
+// WalletAlertID is the workflow id of the mail that a vendor's wallet runs low.
+func WalletAlertID(v vendor.ID) string { return "wallet-alert/" + string(v) }
+
+// The schedules, whose runs have their ids with the time behind them.
+const (
+	ScheduleReconcile   = "wallet-reconcile"
+	ScheduleMetaBilling = "meta-billing"
+)
+
 // Search attributes, as temporal-config registers them.
 //
 //nolint:gochecknoglobals // typed keys are constants that Go cannot spell as such

@@ -12,10 +12,13 @@ func Register(r worker.WorkflowRegistry) {
 		"ContactImport":    ContactImport,
 		"DispatchBatch":    DispatchBatch,
 		"Inbound":          Inbound,
+		"MetaBilling":      MetaBilling,
 		"QuotationPDF":     QuotationPDF,
 		"Settlement":       Settlement,
 		"TemplateSync":     TemplateSync,
 		"UserMail":         UserMail,
+		"WalletAlert":      WalletAlert,
+		"WalletReconcile":  WalletReconcile,
 	} {
 		r.RegisterWorkflowWithOptions(wf, workflow.RegisterOptions{Name: name})
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/password"
+	"github.com/kloyst/kloyst-core/internal/pdf"
 	"github.com/kloyst/kloyst-core/internal/ratelimit"
 	"github.com/kloyst/kloyst-core/internal/scan"
 	"github.com/kloyst/kloyst-core/internal/signedlink"
@@ -26,18 +27,21 @@ import (
 
 // Deps is what the API needs. Every field is required unless it says otherwise.
 type Deps struct {
-	Store   *store.Store
-	Tokens  *httpx.Tokens
-	Ring    *crypt.Ring // wraps the keys of new vendors
-	Keys    *crypt.Keys
-	Meta    *meta.Client
-	Blob    *blob.Store   // quotations' documents, uploaded files
-	Clamd   *scan.Clamd   // every upload is scanned
-	Redis   *redis.Client // counts failed logins; without an answer nobody is slowed down
-	Links   *signedlink.Signer
-	Log     *slog.Logger
-	Prefix  string   // API_PREFIX without slashes, "v1"
-	Origins []string // CORS_ALLOWED_ORIGINS; may be empty
+	Store  *store.Store
+	Tokens *httpx.Tokens
+	Ring   *crypt.Ring // wraps the keys of new vendors
+	Keys   *crypt.Keys
+	Meta   *meta.Client
+	Blob   *blob.Store   // quotations' documents, uploaded files
+	Clamd  *scan.Clamd   // every upload is scanned
+	Redis  *redis.Client // counts failed logins; without an answer nobody is slowed down
+	Links  *signedlink.Signer
+	// Payments takes payments for wallets; nil: nobody does.
+	Payments PaymentProvider
+	PDF      func() (*pdf.Renderer, error) // draws statements; its fonts need not be read before the first
+	Log      *slog.Logger
+	Prefix   string   // API_PREFIX without slashes, "v1"
+	Origins  []string // CORS_ALLOWED_ORIGINS; may be empty
 
 	PublicURL string // PUBLIC_URL: what links begin with
 
@@ -162,7 +166,20 @@ func campaignRoutes(api *httpx.API, d Deps) {
 	httpx.Route(api, "POST /quotations/{id}/pdf/link", 200, vendor.Member, "Get a link to a quotation's PDF that opens for ten minutes without signing in", f.link)
 	httpx.PublicRaw(api, "GET /quotation-files/{vendor}/{id}", 200, "Download a quotation by a link", f.open, documentLink)
 
-	m := &wallets{store: d.Store}
-	httpx.Route(api, "GET /wallet", 200, vendor.Member, "Read the wallet", m.get)
-	httpx.Route(api, "GET /wallet/transactions", 200, vendor.Member, "List the wallet's transactions, newest first", m.transactions)
+	walletRoutes(api, d)
+}
+
+func walletRoutes(api *httpx.API, d Deps) {
+	w := &wallets{store: d.Store, fonts: d.PDF}
+	httpx.Route(api, "GET /wallet", 200, vendor.Member, "Read the wallet", w.get)
+	httpx.Route(api, "PATCH /wallet", 200, vendor.Admin, "Say at which balance the vendor's people are told", w.change)
+	httpx.Route(api, "GET /wallet/transactions", 200, vendor.Member, "List the wallet's transactions, newest first", w.transactions)
+	b := &billing{store: d.Store}
+	httpx.Route(api, "GET /campaigns/{id}/billing", 200, vendor.Member, "Compare what a campaign was charged with what Meta says it bills", b.campaign)
+	httpx.Route(api, "GET /wallet/billing", 200, vendor.Member, "Compare what a month was charged with what Meta says it bills", b.month)
+	p := &payments{store: d.Store, provider: d.Payments, log: d.Log}
+	httpx.Route(api, "POST /wallet/payment-orders", 201, vendor.Admin, "Ask for a payment that tops the wallet up", p.create)
+	httpx.Route(api, "GET /wallet/payment-orders/{id}", 200, vendor.Member, "Read a payment order: whether it is paid", p.get)
+	httpx.Callback(api, "POST /payments/razorpay", p.notice)
+	httpx.Raw(api, "GET /wallet/statement", 200, vendor.Member, "Download the wallet's statement of a period", w.statement, documentStatement(api))
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,9 +24,12 @@ import (
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/metasim"
+	"github.com/kloyst/kloyst-core/internal/payment"
+	"github.com/kloyst/kloyst-core/internal/pdf"
 	"github.com/kloyst/kloyst-core/internal/scan"
 	"github.com/kloyst/kloyst-core/internal/signedlink"
 	"github.com/kloyst/kloyst-core/internal/testkit/pgtest"
+	"github.com/kloyst/kloyst-core/internal/testkit/razorpaytest"
 	"github.com/kloyst/kloyst-core/internal/testkit/redistest"
 	"github.com/kloyst/kloyst-core/store"
 )
@@ -48,6 +52,7 @@ type world struct {
 	log   *bytes.Buffer
 
 	closing chan struct{} // the server stops
+	razorpay *razorpaytest.Server // takes payments
 }
 
 func newWorld(t *testing.T) *world {
@@ -75,8 +80,14 @@ func newWorld(t *testing.T) *world {
 	cache, prefix := redistest.New(t)
 	links, err := signedlink.New(bytes.Repeat([]byte{1}, crypt.MasterKeySize))
 	require.NoError(t, err)
+	w.razorpay = razorpaytest.New(t)
+	provider, err := payment.NewRazorpay(payment.RazorpayOptions{
+		BaseURL: w.razorpay.URL, KeyID: razorpaytest.KeyID, Secret: razorpaytest.KeySecret, WebhookSecrets: []string{razorpaytest.WebhookSecret},
+	})
+	require.NoError(t, err)
+	fonts := sync.OnceValues(func() (*pdf.Renderer, error) { return pdf.New("/usr/share/fonts/truetype/noto") })
 	w.api, err = gateway.New(gateway.Deps{
-		Store: w.store, Tokens: tokens, Ring: ring, Keys: w.keys, Meta: w.meta, Blob: w.blob, Redis: cache, RedisPrefix: prefix,
+		Store: w.store, Tokens: tokens, Ring: ring, Keys: w.keys, Meta: w.meta, Blob: w.blob, PDF: fonts, Payments: provider, Redis: cache, RedisPrefix: prefix,
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Prefix: "v1", Clamd: w.clamd, UploadMaxBytes: 1 << 20,
 		Links: links, PublicURL: "https://kloyst.example/", Closing: w.closing,
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,6 +46,11 @@ func NewAPI(router chi.Router, prefix string) *API {
 
 // Document returns the OpenAPI 3.1 document of everything added so far.
 func (a *API) Document() ([]byte, error) { return json.Marshal(a.huma.OpenAPI()) }
+
+// SchemaOf is the document's schema of T, for the answers of raw handlers.
+func SchemaOf[T any](a *API) *huma.Schema {
+	return a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, "")
+}
 
 // Endpoint is the body of a JSON endpoint for known callers. who is always set.
 type Endpoint[I, O any] func(ctx context.Context, who Principal, in *I) (*O, error)
@@ -121,6 +127,13 @@ func rawOperation(methodPath string, code int, summary string, doc func(*huma.Op
 // HTML adds a page for people's browsers. It is in no document: programs use the JSON
 // endpoint beside it.
 func HTML(a *API, methodPath string, h HandlerFunc) {
+	method, path, _ := strings.Cut(methodPath, " ")
+	a.router.MethodFunc(method, path, Handle(h))
+}
+
+// Callback adds what another system calls. It proves itself in its own way, and its caller
+// has documents of their own: it is in none of ours.
+func Callback(a *API, methodPath string, h HandlerFunc) {
 	method, path, _ := strings.Cut(methodPath, " ")
 	a.router.MethodFunc(method, path, Handle(h))
 }

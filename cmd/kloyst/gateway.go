@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 	_ "time/tzdata" // a bare image has no time zones of its own
@@ -18,6 +19,8 @@ import (
 	"github.com/kloyst/kloyst-core/internal/crypt"
 	"github.com/kloyst/kloyst-core/internal/meta"
 	"github.com/kloyst/kloyst-core/internal/obs"
+	"github.com/kloyst/kloyst-core/internal/payment"
+	"github.com/kloyst/kloyst-core/internal/pdf"
 	"github.com/kloyst/kloyst-core/internal/scan"
 	"github.com/kloyst/kloyst-core/internal/signedlink"
 	"github.com/kloyst/kloyst-core/store"
@@ -60,8 +63,18 @@ func runGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) error
 		return err
 	}
 	closing := make(chan struct{})
+	renderer := sync.OnceValues(func() (*pdf.Renderer, error) { return pdf.New(cfg.FontDir) })
+	var provider gateway.PaymentProvider // nil: not set up
+	if cfg.RazorpayKeyID != "" {
+		if provider, err = payment.NewRazorpay(payment.RazorpayOptions{
+			BaseURL: cfg.RazorpayURL, KeyID: cfg.RazorpayKeyID, Secret: string(cfg.RazorpayKeySecret),
+			WebhookSecrets: strings.Split(string(cfg.RazorpayWebhookSecrets), ","),
+		}); err != nil {
+			return err
+		}
+	}
 	api, err := gateway.New(gateway.Deps{
-		Store: db, Tokens: tokens, Ring: ring, Keys: crypt.NewKeys(ring, db.VendorKeys), Meta: graph, Blob: objects, Redis: cache,
+		Store: db, Tokens: tokens, Ring: ring, Keys: crypt.NewKeys(ring, db.VendorKeys), Meta: graph, Blob: objects, Redis: cache, PDF: renderer, Payments: provider,
 		Clamd: &scan.Clamd{Addr: cfg.ClamdAddr, Timeout: 30 * time.Minute}, UploadMaxBytes: cfg.UploadMaxBytes, // an upload's own time limit
 		Log: log, Prefix: cfg.APIPrefix, Origins: cfg.CORSAllowedOrigins, Links: links, PublicURL: cfg.PublicURL, Closing: closing,
 	})

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
+	"github.com/kloyst/kloyst-core/internal/domain/campaign"
 	"github.com/kloyst/kloyst-core/internal/domain/money"
 	"github.com/kloyst/kloyst-core/internal/domain/vendor"
 	"github.com/kloyst/kloyst-core/internal/domain/wallet"
+	"github.com/kloyst/kloyst-core/internal/pdf"
+	"github.com/kloyst/kloyst-core/internal/statement"
 	"github.com/kloyst/kloyst-core/store"
 )
 
@@ -17,6 +21,8 @@ import (
 type walletCmd struct {
 	TopUp     walletTopUpCmd     `cmd:"" help:"Add a payment to a vendor's wallet; the same reference again changes nothing."`
 	Adjust    walletAdjustCmd    `cmd:"" help:"Correct a vendor's wallet by hand, upwards or downwards; the same reference again changes nothing."`
+	Statement walletStatementCmd `cmd:"" help:"Write a vendor's statement of a period as JSON, CSV, XLSX or PDF."`
+	Billing   walletBillingCmd   `cmd:"" help:"Compare what was charged with what Meta says it bills, as one JSON line: of a campaign, or of a month."`
 	Reconcile walletReconcileCmd `cmd:"" help:"Check every balance against the ledger; exits 1 where something does not add up."`
 }
 
@@ -58,6 +64,103 @@ func (c walletAdjustCmd) Run(ctx context.Context, env *cliEnv) error {
 	}
 	posting := wallet.Adjust("adjust/"+c.Reference, amount, c.Actor, c.Reason)
 	return bookByHand(ctx, env, byHand{vendor.ID(c.Vendor), c.Currency, posting, c.JSON})
+}
+
+type walletStatementCmd struct {
+	Vendor string `required:"" help:"Vendor's id."`
+	From   string `help:"First day (2026-10-01), in the vendor's time zone; left out: the first of this month."`
+	To     string `help:"Last day, included; left out: today."`
+	Format string `default:"json" help:"json, csv, xlsx or pdf."`
+	Out    string `help:"File to write; left out: standard output."`
+}
+
+// Run writes the statement.
+func (c walletStatementCmd) Run(ctx context.Context, env *cliEnv) (err error) {
+	format, err := statement.ParseFormat(c.Format)
+	if err != nil {
+		return err
+	}
+	s, err := env.Store(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	v, err := s.Vendor(ctx, vendor.ID(c.Vendor))
+	if err != nil {
+		return err
+	}
+	zone, err := time.LoadLocation(v.TimeZone)
+	if err != nil {
+		return err
+	}
+	period, err := wallet.NewPeriod(c.From, c.To, zone, time.Now())
+	if err != nil {
+		return err
+	}
+	var fonts *pdf.Renderer
+	if format == statement.PDF {
+		cfg, err := env.Config()
+		if err != nil {
+			return err
+		}
+		if fonts, err = pdf.New(cfg.FontDir); err != nil {
+			return err
+		}
+	}
+	out := os.Stdout
+	if c.Out != "" {
+		if out, err = os.Create(c.Out); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, out.Close()) }()
+	}
+	w := statement.New(format, fonts, out)
+	if err := s.WriteStatement(ctx, v.ID, period, w); err != nil {
+		return err
+	}
+	return w.End()
+}
+
+type walletBillingCmd struct {
+	Vendor   string `required:"" help:"Vendor's id."`
+	Campaign string `help:"Only this campaign's messages." xor:"what"`
+	Month    string `help:"A month in UTC (2026-11); left out: this one." xor:"what"`
+}
+
+// Run compares.
+func (c walletBillingCmd) Run(ctx context.Context, env *cliEnv) error {
+	at := time.Now()
+	if c.Month != "" {
+		var err error
+		if at, err = time.Parse("2006-01", c.Month); err != nil {
+			return errors.New("--month: want a month such as 2026-11")
+		}
+	}
+	s, err := env.Store(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var b wallet.Billing
+	if c.Campaign != "" {
+		b, err = s.CampaignBilling(ctx, vendor.ID(c.Vendor), campaign.ID(c.Campaign))
+	} else {
+		b, err = s.MonthBilling(ctx, vendor.ID(c.Vendor), at)
+	}
+	if err != nil {
+		return err
+	}
+	verdicts := map[wallet.Verdict]any{}
+	for verdict, sum := range b.Sums() {
+		verdicts[verdict] = map[string]any{"messages": sum.Messages, "amount_micros": sum.Amount}
+	}
+	counted := []map[string]any{}
+	for _, l := range b.Meta {
+		counted = append(counted, map[string]any{
+			"category": l.Category, "pricing_type": l.Pricing, "volume": l.Volume, "cost_micros": l.Cost, "currency": l.Currency,
+		})
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]any{"currency": b.Currency, "verdicts": verdicts, "meta": counted})
 }
 
 // byHand is what an operator books.
@@ -139,6 +242,7 @@ func (c walletReconcileCmd) Run(ctx context.Context, env *cliEnv) error {
 			wrong = append(wrong, map[string]any{
 				"vendor_id": v, "balance_drift_micros": d.Micros, "sum_micros": d.Sum, "unbalanced_transactions": d.Unbalanced,
 				"held_by_finished_micros": d.HeldFinished, "uncharged_micros": d.Uncharged,
+				"fees_micros": d.Fees, "payments": d.Payments,
 			})
 		}
 	}

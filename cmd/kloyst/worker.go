@@ -66,7 +66,9 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	core.RegisterActivity(&activities.Inbound{Store: db, Ring: ring, Keys: keys, Log: log})
 	core.RegisterActivity(&activities.Templates{Store: db, Keys: keys, Meta: graph})
 	core.RegisterActivity(&activities.Mail{Store: db, Sender: mails, PublicURL: cfg.PublicURL, APIPrefix: cfg.APIPrefix})
-	singles := newSingleLatency()
+	internal := obs.NewInternal(workerChecks(db, cache, temporal))
+	core.RegisterActivity(&activities.Wallets{Store: db, Keys: keys, Meta: graph, Sender: mails, Log: log, Metrics: activities.NewWalletMetrics(internal.Registry)})
+	singles := newSingleLatency(internal.Registry)
 	send := newWorker(temporal, workflows.QueueSend, cfg.WorkerSend, cfg)
 	send.RegisterActivity(&activities.Sending{
 		Store: db, Keys: keys, Limiter: ratelimit.New(cache, ""), Meta: graph, Breaker: watched, Log: log, UnknownGrace: cfg.UnknownGrace,
@@ -90,18 +92,24 @@ func runWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	pdfs := newWorker(temporal, workflows.QueuePDF, cfg.WorkerPDF, cfg)
 	pdfs.RegisterActivity(quotations)
 
-	internal := obs.NewInternal(map[string]obs.Check{
+	if err := ensureSchedules(ctx, temporal); err != nil {
+		return err
+	}
+	return serve(ctx, cfg, internal, nil, func(ctx context.Context) error {
+		return runWorkers(ctx, core, send, imports, pdfs)
+	})
+}
+
+// workerChecks are what a worker cannot do without.
+func workerChecks(db *store.Store, cache *redis.Client, temporal client.Client) map[string]obs.Check {
+	return map[string]obs.Check{
 		"postgres": db.Ping,
 		"redis":    func(ctx context.Context) error { return cache.Ping(ctx).Err() },
 		"temporal": func(ctx context.Context) error {
 			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 			return err
 		},
-	})
-	internal.Registry.MustRegister(singles)
-	return serve(ctx, cfg, internal, nil, func(ctx context.Context) error {
-		return runWorkers(ctx, core, send, imports, pdfs)
-	})
+	}
 }
 
 func openRedis(cfg *config.Config) (*redis.Client, error) {
@@ -112,11 +120,13 @@ func openRedis(cfg *config.Config) (*redis.Client, error) {
 	return redis.NewClient(options), nil
 }
 
-func newSingleLatency() prometheus.Histogram {
-	return prometheus.NewHistogram(prometheus.HistogramOpts{
+func newSingleLatency(to prometheus.Registerer) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "kloyst_single_latency_seconds", Help: "From the acceptance of a one-off message by us to that by Meta.",
 		Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60},
 	})
+	to.MustRegister(h)
+	return h
 }
 
 // newWorker makes the worker of one task queue with at most n activities at once.

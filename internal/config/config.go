@@ -74,6 +74,12 @@ type Config struct {
 	MetaVerifyToken  Secret        `env:"META_VERIFY_TOKEN"`             // of the webhook handshake
 	MetaTimeout      time.Duration `env:"META_TIMEOUT" envDefault:"10s"` // of one POST
 
+	// Payments by Razorpay, for API_GATEWAY; without a key id the endpoints answer 503.
+	RazorpayURL            string `env:"RAZORPAY_URL" envDefault:"https://api.razorpay.com"`
+	RazorpayKeyID          string `env:"RAZORPAY_KEY_ID"`
+	RazorpayKeySecret      Secret `env:"RAZORPAY_KEY_SECRET"`
+	RazorpayWebhookSecrets Secret `env:"RAZORPAY_WEBHOOK_SECRETS"` // comma separated: two are valid while one is rotated out
+
 	// UnknownGrace is how long an unknown outcome waits for its status webhook. It must be
 	// longer than MetaTimeout and an eighth plus 10s, the longest a marked message may take to leave.
 	UnknownGrace time.Duration `env:"UNKNOWN_GRACE" envDefault:"5m"`
@@ -143,6 +149,10 @@ func (c *Config) check() []error {
 		c.checkKey(add, "MASTER_KEY", c.MasterKey)
 	}
 	if c.Mode == APIGateway {
+		if c.RazorpayKeyID != "" {
+			need("RAZORPAY_KEY_SECRET", c.RazorpayKeySecret)
+			need("RAZORPAY_WEBHOOK_SECRETS", c.RazorpayWebhookSecrets)
+		}
 		c.checkKey(add, "JWT_SIGNING_KEY", c.JWTSigningKey)
 	}
 	if c.Mode == Webhook {

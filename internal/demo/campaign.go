@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -121,7 +123,20 @@ func (r *run) quote(ctx context.Context) error {
 	if r.result.PDFBytes = len(pdf); !strings.HasPrefix(string(pdf), "%PDF-") {
 		return errors.New("the quotation's document is no PDF")
 	}
-	return nil
+	var err error
+	r.result.QuotationFile, err = r.keep("quotation-"+r.quotation+".pdf", pdf)
+	return err
+}
+
+// keep writes a document that a person may want to look at, and returns its name.
+func (r *run) keep(name string, file []byte) (string, error) {
+	dir := filepath.Join(r.Stack.Dir, "demo")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	r.say("kept %s", path)
+	return path, os.WriteFile(path, file, 0o600)
 }
 
 type overview struct {
@@ -211,5 +226,46 @@ func (r *run) reconcile(ctx context.Context) error {
 	}
 	err := r.operator(ctx, &out, "wallet", "reconcile", "--vendor", r.vendor, "--json")
 	r.result.Drift = out.Drift
-	return err
+	if err != nil {
+		return err
+	}
+	return r.statement(ctx)
+}
+
+// statement downloads the wallet's statement in every format, and holds its closing balance
+// against the wallet.
+func (r *run) statement(ctx context.Context) error {
+	var account struct {
+		Closing struct {
+			Balance int64 `json:"balance_micros"`
+			Held    int64 `json:"held_micros"`
+		}
+		Entries []struct {
+			Reference string
+		}
+	}
+	if err := r.front.call(ctx, http.MethodGet, "/wallet/statement", nil, &account); err != nil {
+		return err
+	}
+	var purse struct {
+		Balance int64 `json:"balance_micros"`
+		Held    int64 `json:"held_micros"`
+	}
+	if err := r.front.call(ctx, http.MethodGet, "/wallet", nil, &purse); err != nil {
+		return err
+	}
+	if account.Closing != purse || len(account.Entries) == 0 {
+		return fmt.Errorf("the statement closes with %+v, the wallet holds %+v", account.Closing, purse)
+	}
+	for _, format := range []string{"csv", "xlsx", "pdf"} {
+		var file []byte
+		if err := r.front.call(ctx, http.MethodGet, "/wallet/statement?format="+format, nil, &file); err != nil {
+			return err
+		}
+		var err error
+		if r.result.StatementFile, err = r.keep("statement-"+r.vendor+"."+format, file); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -31,6 +31,8 @@ type Result struct {
 	Refunded       int64              `json:"refunded_micros"`
 	Drift          int64              `json:"ledger_drift_micros"`
 	PDFBytes       int                `json:"pdf_bytes"`
+	QuotationFile  string             `json:"quotation_file"`
+	StatementFile  string             `json:"statement_file"` // a CSV and an XLSX are beside it
 	Seconds        map[string]float64 `json:"seconds"`
 
 	// Owner is the login that the demo made, Secrets the tokens it came across, so that a

@@ -129,6 +129,21 @@ func (s *Sender) SendMappingReminder(ctx context.Context, m MappingReminder) err
 	return s.send(ctx, m.To, "Your contact file waits for you", "mapping", m)
 }
 
+// LowBalance is the mail that tells of a wallet below its threshold. Amounts are written out.
+type LowBalance struct {
+	To                       string
+	Name                     string // of the person
+	Vendor                   string // of the company
+	Balance, Held, Threshold string
+}
+
+// SendLowBalance sends the mail that a wallet runs low.
+//
+// Errors: mail.not_sent, mail.refused.
+func (s *Sender) SendLowBalance(ctx context.Context, l LowBalance) error {
+	return s.send(ctx, l.To, "Your wallet runs low", "low_balance", l)
+}
+
 func (s *Sender) send(ctx context.Context, to, subject, name string, data any) error {
 	msg := gomail.NewMsg()
 	if err := msg.From(s.from); err != nil {

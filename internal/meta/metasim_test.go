@@ -150,3 +150,30 @@ func TestSend_AgainstTheSimulator(t *testing.T) {
 		})
 	}
 }
+
+func TestPricingAnalytics(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	day := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	none, err := a.PricingAnalytics(t.Context(), a.Token, a.WABA, day, day.AddDate(0, 0, 5))
+	require.NoError(t, err, "the simulator takes the question as it is asked")
+	require.Empty(t, none)
+	_, err = a.PricingAnalytics(t.Context(), a.Token, a.WABA, day, day)
+	require.Error(t, err)
+
+	canned := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"pricing_analytics":{"data":[{"data_points":[
+			{"start":1763596800,"end":1763683200,"country":"IN","phone_number":"15550783881","tier":"0:25000000",
+			 "pricing_type":"REGULAR","pricing_category":"MARKETING","volume":3,"cost":0.30000000000000004},
+			{"start":1763596800,"end":1763683200,"pricing_type":"FREE_CUSTOMER_SERVICE","pricing_category":"SERVICE","volume":2}]}]},"id":"1"}`)
+	}))
+	t.Cleanup(canned.Close)
+	c, err := meta.New(meta.Options{BaseURL: canned.URL, Timeout: time.Second})
+	require.NoError(t, err)
+	got, err := c.PricingAnalytics(t.Context(), "token", "1", day, day.AddDate(0, 0, 1))
+	require.NoError(t, err)
+	require.Len(t, got, 2)
+	require.Equal(t, "0:25000000", got[0].Tier)
+	require.Equal(t, int64(300_000), int64(*got[0].Cost))
+	require.Nil(t, got[1].Cost, "Meta may not tell")
+}

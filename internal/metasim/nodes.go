@@ -90,6 +90,10 @@ func (c *call) routeWaba(id, edge string) {
 	}
 	switch c.r.Method + " " + edge {
 	case "GET ":
+		if field, rest := analyticsField(c.query.Get("fields")); field != "" && len(rest) == 0 {
+			c.pricingAnalytics(w, field)
+			return
+		}
 		c.node("WhatsAppBusinessAccount", c.wabaFields(w), "id", "name", "currency", "timezone_id", "message_template_namespace")
 	case "GET phone_numbers":
 		c.listNumbers(w)

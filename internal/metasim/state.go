@@ -57,6 +57,9 @@ type waba struct {
 
 	idMu       sync.Mutex
 	identities map[uint64]verdict
+
+	billMu sync.Mutex
+	bills  map[billKey]int64 // messages by what pricing_analytics tells apart
 }
 
 // callback is a webhook address of its own for one account or number.

@@ -77,6 +77,7 @@ func (n *number) accepted(at int64, unique, duplicate bool) {
 }
 
 func (n *number) countStatus(j *job, subscribed bool) {
+	n.bill(j)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if j.again {

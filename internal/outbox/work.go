@@ -28,7 +28,7 @@ func (r *Relay) work(ctx context.Context, v vendor.ID, e store.Event) error {
 		// Approved again after its approval was taken back, the first run may still be there:
 		// the doorbell makes it read the row again, or a second run begins.
 		return r.signalWithStart(ctx, v, workflows.SignalChanged, r.startingOf(e, v))
-	case "quotation.issued", "user.registered", "import.uploaded":
+	case "quotation.issued", "user.registered", "import.uploaded", "wallet.low":
 		return r.start(ctx, v, r.startingOf(e, v))
 	case "campaign.changed", "campaign.drained":
 		return r.signal(ctx, workflows.CampaignID(v, campaign.ID(e.Subject)), workflows.SignalChanged)
@@ -75,6 +75,12 @@ func (r *Relay) startingOf(e store.Event, v vendor.ID) starting {
 			id: workflows.UserMailID(v, e.Subject), summary: "Verification mail", workflow: workflows.UserMail,
 			input: workflows.UserMailInput{Vendor: v, User: vendor.UserID(e.Subject)},
 			reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, // a user may ask for another one
+		}
+	case "wallet.low":
+		return starting{
+			id: workflows.WalletAlertID(v), summary: "Low balance mail", workflow: workflows.WalletAlert,
+			input: workflows.WalletAlertInput{Vendor: v},
+			reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, // once a crossing; the wallet says which
 		}
 	default: // import.uploaded
 		return starting{

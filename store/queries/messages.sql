@@ -246,7 +246,7 @@ SELECT campaign_drained(@vendor_id, @campaign_id);
 
 -- name: OrphanTake
 DELETE FROM orphan_statuses WHERE vendor_id = @vendor_id AND wamid = ANY(@wamids)
-RETURNING wamid, status, happened_at, error_code, error_title, error_details;
+RETURNING wamid, status, happened_at, error_code, error_title, error_details, COALESCE(meta_category, ''), COALESCE(meta_pricing, '');
 
 -- name: OrphanTakeKnown
 -- Parked statuses whose send has been recorded since.
@@ -257,7 +257,7 @@ WITH known AS (
 )
 DELETE FROM orphan_statuses o USING known
 WHERE o.vendor_id = @vendor_id AND o.wamid = known.wamid AND o.status = known.status
-RETURNING o.wamid, o.status, o.happened_at, o.error_code, o.error_title, o.error_details, known.message_id, known.attempt, known.month;
+RETURNING o.wamid, o.status, o.happened_at, o.error_code, o.error_title, o.error_details, COALESCE(o.meta_category, ''), COALESCE(o.meta_pricing, ''), known.message_id, known.attempt, known.month;
 
 -- name: StatusMerge
 -- Statuses told by webhooks, at most one row per attempt, merged into the lattice. Many
@@ -295,9 +295,9 @@ FROM message_attempts a JOIN unnest(@vendor_ids::uuid[], @wamids::text[]) AS w(v
   ON a.vendor_id = w.vendor_id AND a.wamid = w.wamid;
 
 -- name: StatusPark
-INSERT INTO orphan_statuses (vendor_id, wamid, status, happened_at, error_code, error_title, error_details)
+INSERT INTO orphan_statuses (vendor_id, wamid, status, happened_at, error_code, error_title, error_details, meta_category, meta_pricing)
 SELECT * FROM unnest(@vendor_ids::uuid[], @wamids::text[], @statuses::text[], @happened_at::timestamptz[],
-                     @codes::integer[], @titles::text[], @details::text[])
+                     @codes::integer[], @titles::text[], @details::text[], @categories::text[], @pricing::text[])
 ON CONFLICT DO NOTHING;
 
 -- name: StatusParked

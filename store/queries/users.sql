@@ -43,3 +43,9 @@ UPDATE refresh_tokens SET used_at = now() WHERE vendor_id = @vendor_id AND token
 -- name: RefreshTokenRevokeFamily
 UPDATE refresh_tokens SET revoked_at = now()
 WHERE vendor_id = @vendor_id AND family_id = @family_id AND revoked_at IS NULL
+
+-- name: UserStewards
+-- Who may act for the vendor, and can be written to.
+SELECT id, email, name FROM users
+WHERE vendor_id = @vendor_id AND role IN ('OWNER', 'ADMIN') AND status <> 'DISABLED' AND email_verified_at IS NOT NULL
+ORDER BY created_at, id

@@ -33,3 +33,6 @@ RETURNING version
 -- name: VendorList
 SELECT vendor_id, name, plan, status, default_region, currency, time_zone, version, created_at, unknown_policy_marketing, unknown_policy_utility
 FROM vendors ORDER BY created_at, vendor_id
+
+-- name: VendorPage
+SELECT vendor_page(@after, @rows)

@@ -2,7 +2,8 @@
 -- What can be spent, and what all campaigns together hold.
 SELECT w.currency,
        COALESCE((SELECT a.balance_micros FROM ledger_accounts a WHERE a.vendor_id = w.vendor_id AND a.kind = 'WALLET'), 0)::bigint AS balance_micros,
-       COALESCE((SELECT sum(a.balance_micros) FROM ledger_accounts a WHERE a.vendor_id = w.vendor_id AND a.kind = 'HOLD'), 0)::bigint AS held_micros
+       COALESCE((SELECT sum(a.balance_micros) FROM ledger_accounts a WHERE a.vendor_id = w.vendor_id AND a.kind = 'HOLD'), 0)::bigint AS held_micros,
+       w.low_balance_micros, w.low_since, w.alerted_at
 FROM wallets w WHERE w.vendor_id = @vendor_id;
 
 -- name: LedgerTransactionsInsert
@@ -104,3 +105,78 @@ SELECT COALESCE(sum(abs(x.ledger_micros - x.messages_micros)), 0)::bigint FROM (
                      FROM message_attempts a
                      WHERE a.vendor_id = c.vendor_id AND a.month = c.month AND a.campaign_id = c.id), 0) AS messages_micros
     FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.month IS NOT NULL) x;
+
+-- name: StatementHead
+-- Both balances at the period's ends, counted back from what they are: recent periods are
+-- asked for most.
+WITH moved AS (
+    SELECT a.kind, t.created_at, t.id, e.amount_micros
+    FROM ledger_transactions t
+    JOIN ledger_entries e ON e.vendor_id = t.vendor_id AND e.transaction_id = t.id
+    JOIN ledger_accounts a ON a.vendor_id = e.vendor_id AND a.id = e.account_id
+    WHERE t.vendor_id = @vendor_id AND t.created_at >= @from AND a.kind IN ('WALLET', 'HOLD')
+)
+SELECT v.name, v.time_zone, w.currency,
+       (n.available - m.available)::bigint, (n.held - m.held)::bigint,
+       (n.available - m.available_after)::bigint, (n.held - m.held_after)::bigint, m.entries
+FROM wallets w JOIN vendors v ON v.vendor_id = w.vendor_id,
+     (SELECT COALESCE(sum(balance_micros) FILTER (WHERE kind = 'WALLET'), 0) AS available,
+             COALESCE(sum(balance_micros) FILTER (WHERE kind = 'HOLD'), 0) AS held
+      FROM ledger_accounts WHERE vendor_id = @vendor_id) n,
+     (SELECT COALESCE(sum(amount_micros) FILTER (WHERE kind = 'WALLET'), 0) AS available,
+             COALESCE(sum(amount_micros) FILTER (WHERE kind = 'HOLD'), 0) AS held,
+             COALESCE(sum(amount_micros) FILTER (WHERE kind = 'WALLET' AND created_at >= @until), 0) AS available_after,
+             COALESCE(sum(amount_micros) FILTER (WHERE kind = 'HOLD' AND created_at >= @until), 0) AS held_after,
+             count(DISTINCT id) FILTER (WHERE created_at < @until) AS entries
+      FROM moved) m
+WHERE w.vendor_id = @vendor_id;
+
+-- name: StatementEntries
+SELECT t.id, t.kind, t.reference, COALESCE(t.campaign_id::text, ''), COALESCE(c.name, ''), t.actor, COALESCE(t.reason, ''), t.created_at,
+       x.available, x.held
+FROM ledger_transactions t
+CROSS JOIN LATERAL (
+    SELECT COALESCE(sum(e.amount_micros) FILTER (WHERE a.kind = 'WALLET'), 0)::bigint AS available,
+           COALESCE(sum(e.amount_micros) FILTER (WHERE a.kind = 'HOLD'), 0)::bigint AS held
+    FROM ledger_entries e JOIN ledger_accounts a ON a.vendor_id = e.vendor_id AND a.id = e.account_id
+    WHERE e.vendor_id = t.vendor_id AND e.transaction_id = t.id) x
+LEFT JOIN campaigns c ON c.vendor_id = t.vendor_id AND c.id = t.campaign_id
+WHERE t.vendor_id = @vendor_id AND t.created_at >= @from AND t.created_at < @until AND (x.available <> 0 OR x.held <> 0)
+ORDER BY t.created_at, t.id;
+
+-- name: WalletThreshold
+-- Under the lock of the wallet's account, if there is one: postings take it before they look
+-- at the threshold.
+UPDATE wallets w SET low_balance_micros = @threshold,
+    low_since = CASE WHEN COALESCE((SELECT a.balance_micros FROM ledger_accounts a WHERE a.vendor_id = w.vendor_id AND a.kind = 'WALLET'), 0) < @threshold
+                     THEN COALESCE(w.low_since, clock_timestamp()) END
+WHERE w.vendor_id = @vendor_id;
+
+-- name: WalletAlerted
+-- Once a crossing: the alert of an earlier one ends nothing.
+UPDATE wallets SET alerted_at = clock_timestamp() WHERE vendor_id = @vendor_id AND low_since = @low_since;
+
+-- name: WalletAccountLock
+SELECT id FROM ledger_accounts WHERE vendor_id = @vendor_id AND kind = 'WALLET' FOR UPDATE;
+
+-- name: LedgerFees
+-- Lines of finished campaigns as a whole: charged as they were quoted where anything was
+-- charged before the books were closed, else not at all.
+SELECT COALESCE(sum(abs(x.charged - CASE WHEN x.earned THEN x.quoted ELSE 0 END)), 0)::bigint FROM (
+    SELECT COALESCE((SELECT e.amount_micros FROM ledger_transactions t JOIN ledger_entries e ON e.vendor_id = t.vendor_id AND e.transaction_id = t.id
+                     WHERE t.vendor_id = c.vendor_id AND t.reference = 'fees/' || c.id AND e.amount_micros > 0), 0) AS charged,
+           COALESCE((SELECT sum(i.amount_micros) FROM quotation_items i
+                     WHERE i.vendor_id = c.vendor_id AND i.quotation_id = c.quotation_id AND i.kind <> 'MESSAGES'), 0) AS quoted,
+           EXISTS (SELECT 1 FROM ledger_transactions t WHERE t.vendor_id = c.vendor_id AND t.campaign_id = c.id AND t.kind = 'CAPTURE'
+                     AND t.reference <> 'fees/' || c.id) AS earned
+    FROM campaigns c WHERE c.vendor_id = @vendor_id AND c.finished_at IS NOT NULL) x;
+
+-- name: LedgerPayments
+-- Orders that are paid without their top-up, or with another amount, and top-ups by a
+-- provider without their order.
+SELECT (SELECT count(*) FROM payment_orders o WHERE o.vendor_id = @vendor_id AND o.status = 'PAID' AND NOT EXISTS (
+            SELECT 1 FROM ledger_transactions t JOIN ledger_entries e ON e.vendor_id = t.vendor_id AND e.transaction_id = t.id
+            WHERE t.vendor_id = o.vendor_id AND t.kind = 'TOP_UP' AND t.reference = 'payment/' || o.provider || '/' || o.payment_id
+              AND e.amount_micros = o.amount_micros))
+     + (SELECT count(*) FROM ledger_transactions t WHERE t.vendor_id = @vendor_id AND t.kind = 'TOP_UP' AND t.reference LIKE 'payment/%' AND NOT EXISTS (
+            SELECT 1 FROM payment_orders o WHERE o.vendor_id = t.vendor_id AND 'payment/' || o.provider || '/' || o.payment_id = t.reference));

@@ -121,6 +121,7 @@ var (
 	ErrOverRefund        = errs.New(errs.Conflict, "wallet.refund_exceeds_charge", "more would be refunded than was charged")
 	ErrBadPosting        = errs.New(errs.Invalid, "wallet.bad_posting", "not a posting: kind, reference or amount is wrong")
 	ErrCurrency          = errs.New(errs.Invalid, "wallet.wrong_currency", "the wallet is kept in another currency")
+	ErrThreshold         = errs.New(errs.Invalid, "wallet.bad_threshold", "a threshold is more than nothing, or null for none")
 	ErrNoReason          = errs.New(errs.Invalid, "wallet.no_reason", "an adjustment says who makes it and why")
 	ErrReferenceReused   = errs.New(errs.Conflict, "wallet.reference_reused", "the reference was used for another posting")
 )
