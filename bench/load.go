@@ -159,12 +159,15 @@ type table struct {
 }
 
 func (w *world) copy(ctx context.Context, tables ...*table) error {
-	for _, t := range tables {
-		if _, err := w.db.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, pgx.CopyFromRows(t.rows)); err != nil {
-			return fmt.Errorf("%s: %w", t.name, err)
+	// In one transaction: the ledger takes none whose entries are missing when it commits.
+	return pgx.BeginFunc(ctx, w.db, func(tx pgx.Tx) error {
+		for _, t := range tables {
+			if _, err := tx.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, pgx.CopyFromRows(t.rows)); err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (w *world) copyParties(ctx context.Context, parties []*party) error {
