@@ -51,7 +51,7 @@ type world struct {
 	api   http.Handler
 	log   *bytes.Buffer
 
-	closing chan struct{} // the server stops
+	closing  chan struct{}        // the server stops
 	razorpay *razorpaytest.Server // takes payments
 }
 
