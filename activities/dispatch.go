@@ -42,6 +42,10 @@ type CampaignState struct {
 	RestsTill time.Time `json:"rests_till,omitzero"` // nothing is in flight, the next message is due then
 }
 
+// pageWithin bounds one page, below the heartbeat's timeout: a retry must not find the page
+// of the run before still at work. One that takes so long was planned without statistics.
+const pageWithin = 20 * time.Second
+
 // AdvanceInput names the campaign and the workflow's time, by which its timers fired.
 type AdvanceInput struct {
 	Vendor   vendor.ID   `json:"vendor"`
@@ -115,7 +119,10 @@ func (a *Dispatch) start(ctx context.Context, in AdvanceInput) (CampaignState, e
 	}
 	for done := state != campaign.Preparing; !done; {
 		var frozen int
-		if frozen, done, err = a.Store.FreezeQuietPage(ctx, in.Vendor, in.Campaign, freezePageRows, a.zones(ctx, in.Vendor)); err != nil {
+		page, cancel := context.WithTimeout(ctx, pageWithin)
+		frozen, done, err = a.Store.FreezeQuietPage(page, in.Vendor, in.Campaign, freezePageRows, a.zones(page, in.Vendor))
+		cancel()
+		if err != nil {
 			break
 		}
 		activity.RecordHeartbeat(ctx, frozen)

@@ -57,6 +57,7 @@ func TestFreeze_APageIsFoundByIndex(t *testing.T) {
 			"zones": []string{}, "zone_names": []string{}, "zone_at": []time.Time{},
 		})
 		require.Regexp(t, `contact_labels_pkey on contact_labels l\b.*\n.*contact_id > `, walk, "the walk begins at the cursor")
+		require.Contains(t, walk, "contact_identities_contact_idx on contact_identities", statistics)
 		for _, plan := range []string{walk, page} {
 			for _, table := range []string{"contacts", "contact_labels", "contact_identities", "message_logs", "outbox_events"} {
 				require.NotRegexp(t, `Seq Scan on `+table+`\b`, plan, statistics)
