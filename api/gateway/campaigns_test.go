@@ -98,7 +98,7 @@ func TestCampaign_FromDraftToApproval(t *testing.T) {
 	require.Equal(t, "APPROVED", detail["status"])
 	require.InDelta(t, 8_631_000, as[object](t, detail["money"])["held_micros"], 0)
 	purse := u.get("/v1/wallet").is(http.StatusOK)
-	require.Equal(t, object{"currency": "INR", "balance_micros": 1_369_000.0, "held_micros": 8_631_000.0}, purse)
+	require.Equal(t, object{"currency": "INR", "balance_micros": 1_369_000.0, "held_micros": 8_631_000.0, "low_balance_micros": nil}, purse)
 	history := u.get("/v1/wallet/transactions?limit=1").is(http.StatusOK)
 	require.Equal(t, "HOLD", as[object](t, as[[]any](t, history["items"])[0])["kind"])
 	rest := u.get("/v1/wallet/transactions?cursor=" + as[string](t, history["next_cursor"])).is(http.StatusOK)

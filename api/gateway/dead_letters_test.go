@@ -102,7 +102,7 @@ func TestDeadLetters_Replay(t *testing.T) {
 	u.post("/v1/dead-letters/replays", dry, key("r1")...).is(http.StatusOK)
 	other := object{"filter": object{"campaign_id": c}, "rate_per_second": 6}
 	u.post("/v1/dead-letters/replays", other, key("r1")...).refused(http.StatusUnprocessableEntity, "idempotency.key_reused")
-	require.Equal(t, object{"currency": "INR", "balance_micros": 997_000.0, "held_micros": 3000.0}, u.get("/v1/wallet").is(http.StatusOK))
+	require.Equal(t, object{"currency": "INR", "balance_micros": 997_000.0, "held_micros": 3000.0, "low_balance_micros": nil}, u.get("/v1/wallet").is(http.StatusOK))
 
 	replay := as[object](t, as[[]any](t, made["campaigns"])[0])
 	require.Equal(t, c, replay["parent_id"])

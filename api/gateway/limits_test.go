@@ -24,7 +24,7 @@ func TestLimits_ShowWhatMetaLetsANumberDo(t *testing.T) {
 	path := "/v1/sender-numbers/" + as[string](t, n["id"]) + "/limits"
 	got := u.get(path).is(http.StatusOK)
 	require.EqualValues(t, 20, got["rate_per_second"])
-	require.InDelta(t, 19.9, got["pace_per_second"], 0.1)
+	require.InDelta(t, 19.7, got["pace_per_second"], 0.1)
 	require.Equal(t, object{"seconds": 6.0, "burst": 45.0}, got["pair"])
 	p := as[object](t, got["portfolio"])
 	require.NotEmpty(t, p["id"])
