@@ -279,13 +279,14 @@ func (s *Store) SendState(ctx context.Context, v vendor.ID, job SendJob) (campai
 
 // DoubtfulMarks returns results that forget what a call of MarkSending for ids marked: for a
 // caller who was told of an error, cannot know whether it was committed all the same, and
-// has posted nothing. Its attempts would be taken for sent. None: nothing was marked.
+// has posted nothing. Its attempts would be taken for sent. None: nothing was marked, or a
+// newer lease of the claim has begun, which may have marked and posted them itself.
 func (s *Store) DoubtfulMarks(ctx context.Context, v vendor.ID, job SendJob, ids []message.ID) ([]SendResult, error) {
 	var out []SendResult
 	err := s.inTx(ctx, v, func(tx pgx.Tx) error {
 		var err error
 		out, err = collect(ctx, tx, s.sql("SendDoubtful"), pgx.StrictNamedArgs{
-			"vendor_id": v, "claim_id": job.Claim, "month": job.Month, "message_ids": ids,
+			"vendor_id": v, "claim_id": job.Claim, "lease": job.Lease, "month": job.Month, "message_ids": ids,
 		}, func(row pgx.CollectableRow) (SendResult, error) {
 			r := SendResult{Status: message.Sending, RetryAt: time.Now()}
 			return r, row.Scan(&r.ID, &r.Attempt)

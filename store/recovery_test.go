@@ -107,13 +107,13 @@ func TestRecovery_WhatNeverLeftIsNotUnknown(t *testing.T) {
 	claim := c.claimID(t)
 	old := c.begin(t, claim)
 	marked := c.mark(t, old)
+	doubtful, err := c.DoubtfulMarks(t.Context(), c.v, old, old.Messages)
+	require.NoError(t, err)
+	require.Len(t, doubtful, len(marked))
 	job := c.begin(t, claim)
 	require.NoError(t, c.EndSend(t.Context(), c.v, job))
 	require.Equal(t, map[string]int{"UNKNOWN": 4}, c.statuses(t))
 
-	doubtful, err := c.DoubtfulMarks(t.Context(), c.v, old, old.Messages)
-	require.NoError(t, err)
-	require.Len(t, doubtful, len(marked))
 	require.NoError(t, c.RecordSends(t.Context(), c.v, old, doubtful, store.Recording{Keep: keep, Grace: grace}))
 	require.Equal(t, map[string]int{"QUEUED": 4}, c.statuses(t))
 	doubtful, err = c.DoubtfulMarks(t.Context(), c.v, old, old.Messages)
@@ -127,6 +127,20 @@ func TestRecovery_WhatNeverLeftIsNotUnknown(t *testing.T) {
 	require.NoError(t, c.EndSend(t.Context(), c.v, again))
 	c.finish(t)
 	require.Equal(t, map[string]int{"SENT": 4}, c.statuses(t))
+}
+
+// A run whose mark failed looks late: a newer lease has marked the same messages since, and
+// posts them. Forgetting those marks would send them twice.
+func TestRecovery_DoubtEndsWithTheLease(t *testing.T) {
+	t.Parallel()
+	c := newCampaign(t, 4).running(t)
+	claim := c.claimID(t)
+	old := c.begin(t, claim)
+	job := c.begin(t, claim)
+	require.Len(t, c.mark(t, job), 4)
+	doubtful, err := c.DoubtfulMarks(t.Context(), c.v, old, old.Messages)
+	require.NoError(t, err)
+	require.Empty(t, doubtful)
 }
 
 // After the grace period the message was final, and the campaign may be over.

@@ -166,10 +166,15 @@ WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = r.message
   AND a.claim_id = @claim_id AND a.status IN ('SENDING', 'UNKNOWN');
 
 -- name: SendDoubtful
--- Attempts of these messages that this claim marked, and of which nothing is recorded.
+-- Attempts of these messages that this lease of the claim marked, and of which nothing is
+-- recorded. None once a newer lease has begun: it may have marked them itself since, and
+-- posted them. The lock sees the newest lease, while the marks are those of the snapshot.
+WITH held AS MATERIALIZED (
+    SELECT FROM outbox_claims WHERE vendor_id = @vendor_id AND id = @claim_id AND lease = @lease FOR SHARE
+)
 SELECT a.message_id, a.attempt FROM message_attempts a
 WHERE a.vendor_id = @vendor_id AND a.month = @month AND a.message_id = ANY(@message_ids::bigint[])
-  AND a.claim_id = @claim_id AND a.status IN ('SENDING', 'UNKNOWN') ORDER BY a.message_id;
+  AND a.claim_id = @claim_id AND a.status IN ('SENDING', 'UNKNOWN') AND EXISTS (SELECT FROM held) ORDER BY a.message_id;
 
 -- name: SendUnknownInsert
 INSERT INTO unknown_attempts (vendor_id, message_id, attempt, month, campaign_id, settle_at)
